@@ -118,3 +118,14 @@ export interface PersonCommand {
   by: string;
   why?: string;
 }
+
+/** What to do when another release of the workload is running: stand in line, or haul the running one back first. */
+export interface EnqueueCommand {
+  input: ReleaseInput;
+  policy: 'queue' | 'supersede';
+}
+
+export interface QueueStatus {
+  /** Waiting releases, next first. */
+  waiting: { image: string; starter: string; key: string | null; policy: 'queue' | 'supersede' }[];
+}

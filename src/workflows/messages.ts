@@ -3,7 +3,9 @@ import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type {
   AlertNotice,
   ApproveCommand,
+  EnqueueCommand,
   PersonCommand,
+  QueueStatus,
   RejectCommand,
   ReleaseStatus,
 } from '../domain/release.types.ts';
@@ -18,3 +20,7 @@ export const abort = defineUpdate<ReleaseStatus, [PersonCommand]>('abort');
 export const supersede = defineSignal<[PersonCommand]>('supersede');
 export const alert = defineSignal<[AlertNotice]>('alert');
 export const status = defineQuery<ReleaseStatus>('status');
+
+/** Waiting releases of one workload (workflow `releaseQueue`): started with `enqueue` as update-with-start. */
+export const enqueue = defineUpdate<QueueStatus, [EnqueueCommand]>('enqueue');
+export const queued = defineQuery<QueueStatus>('queued');
