@@ -62,8 +62,8 @@ const products = new Products(
   {
     uri: process.env.MONGODB_URI ?? 'mongodb://127.0.0.1:27017',
     database: process.env.MONGODB_DATABASE ?? 'ecommerce',
-    username: process.env.MONGODB_USERNAME || undefined,
-    password: process.env.MONGODB_PASSWORD || undefined,
+    username: process.env.DB_USERNAME || undefined,
+    password: process.env.DB_PASSWORD || undefined,
   },
   behaviour,
   log,
