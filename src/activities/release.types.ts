@@ -5,7 +5,8 @@
  * Failures (ApplicationFailure types): `WorkloadGone`, `Forbidden`, `RecordOfAnother`, `WorkloadRejected` (422, with the
  * API server's sentence) are not retryable; everything else is (409, 429, 5xx, network), for the caller's timeout to bound.
  */
-import type { Hold, Observation, Preflight, Target, Undo } from '../domain/workload.types.ts';
+import type { Observation, Preflight, Target, Undo } from '../domain/workload.types.ts';
+import type { RollingStrategy } from '../domain/canary.ts';
 import type { PodGuard, Release } from '../specs/release.types.ts';
 
 /** Which release is acting, so that no other's work is touched. `id` is the workflow id, `run` its run id. */
@@ -21,10 +22,15 @@ export interface BeginInput {
   undo: Undo;
   /** Images to launch, by container. */
   images: Record<string, string>;
-  /** The first hold, or `null` to let the workload's rollout run (rolling without pauses). */
-  hold: Hold | null;
+  /**
+   * The first hold, ready to be written as strategy.rollingUpdate (in per cent where that keeps the weight under
+   * scaling: domain/canary.ts holdFields), or `null` to let the workload's rollout run (rolling without pauses).
+   */
+  hold: RollingStrategy | null;
+  /** spec.replicas for which the hold was computed. When the live count differs, nothing is written: `stale`. */
+  replicas: number;
   /** Overrides of the rolling strategy while the release runs; only with `hold: null`. */
-  rolling: Undo['strategy'] | null;
+  rolling: RollingStrategy | null;
   /** Written as kubernetes.io/change-cause, e.g. `cheaper search (by ci@x, release.ecommerce.product-service)`. */
   changeCause: string;
 }
@@ -34,7 +40,7 @@ export interface AdjustInput {
   target: Target;
   uid: string;
   undo: Undo;
-  hold: Hold;
+  hold: RollingStrategy;
   /** spec.replicas for which the hold was computed. */
   replicas: number;
 }
@@ -59,7 +65,7 @@ export interface WatchInput {
   undo: Undo;
   images: Record<string, string>;
   /** Rolling overrides given to `begin`, so that they are not taken for drift. */
-  rolling: Undo['strategy'] | null;
+  rolling: RollingStrategy | null;
   health: PodGuard | null;
   /** Canary pods whose readiness matters; beyond this count more ready pods do not change the digest. */
   settle: number;
@@ -75,7 +81,7 @@ export interface ReleaseActivities {
   /** Reads the workload and checks everything a release needs, before anything is touched. */
   preflight(input: { actor: Actor; release: Release }): Promise<Preflight>;
   /** First write: new images, hold and record in one patch. Repeating it changes nothing. */
-  begin(input: BeginInput): Promise<void>;
+  begin(input: BeginInput): Promise<AdjustResult>;
   /** Moves the hold. */
   adjust(input: AdjustInput): Promise<AdjustResult>;
   /** Gives the workload its own strategy back, so that the rollout finishes; the record stays (phase guarding). */

@@ -31,7 +31,7 @@ export interface WorkloadFacts {
   autoscaler: { name: string; min: number; max: number } | null;
 }
 
-/** The hold that keeps the rollout where it is: absolute pods, written as rollingUpdate {maxSurge, maxUnavailable}. */
+/** The hold that keeps the rollout where it is, in absolute pods for the live replica count (`limitsOf` of the live strategy). */
 export interface Hold {
   surge: number;
   unavailable: number;

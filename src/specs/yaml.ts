@@ -1,0 +1,164 @@
+/** Reads one YAML (or JSON) document that a person wrote, and remembers where each field stands. */
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type ParsedNode,
+  parseAllDocuments,
+  visit,
+} from 'yaml';
+import { type Problem, SpecError } from './errors.ts';
+
+/** Larger texts are refused before they are parsed. */
+const MAX_BYTES = 256 * 1024;
+/** How many nodes aliases may expand to; guards against "billion laughs". */
+const MAX_ALIASES = 100;
+
+export interface Place {
+  line: number;
+  column: number;
+}
+
+export interface ReadDocument {
+  /** Plain JSON data. */
+  value: unknown;
+  /** Where the field at `path` stands; for a field that is missing, where its nearest existing parent stands. */
+  locate(path: readonly PropertyKey[]): Place | undefined;
+  /** Where the name of the field at `path` stands. */
+  locateKey(path: readonly PropertyKey[]): Place | undefined;
+}
+
+/** Parses exactly one document. Throws SpecError (syntax with line and column, empty, several documents, duplicate keys). */
+export function readDocument(text: string, source: string): ReadDocument {
+  if (text.length > MAX_BYTES) {
+    throw new SpecError(source, [{ path: '', message: `is longer than ${MAX_BYTES / 1024} KiB; is it the right file?` }]);
+  }
+  const lines = new LineCounter();
+  const documents = parseAllDocuments(withoutTabs(text), { lineCounter: lines, prettyErrors: false, stringKeys: false });
+  const place = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  if ('empty' in documents) throw empty(source);
+  const [document, second] = documents;
+  if (!document) throw empty(source);
+
+  const syntax = documents.flatMap(({ errors, warnings }) => [...errors, ...warnings]);
+  if (syntax.length > 0) {
+    throw new SpecError(
+      source,
+      syntax.slice(0, 5).map((error) => ({ path: '', ...place(error.pos[0]), message: syntaxMessage(error) })),
+    );
+  }
+  if (second) {
+    const at = place(second.range[0]);
+    throw new SpecError(source, [
+      { path: '', ...at, message: `found ${documents.length} documents; allowed: one. Put each into its own file` },
+    ]);
+  }
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
+    throw empty(source);
+  }
+  refuseOddities(document, source, place);
+  return {
+    value: toData(document, source),
+    locate: (path) => locate(document, path, place),
+    locateKey: (path) => locateKey(document, path, place),
+  };
+}
+
+/** JSON may be indented with tabs, YAML may not. In valid JSON a raw tab is only ever white space. */
+function withoutTabs(text: string): string {
+  if (!text.includes('\t') || !/^\s*[[{]/.test(text)) return text;
+  try {
+    JSON.parse(text);
+    return text.replaceAll('\t', ' ');
+  } catch {
+    return text;
+  }
+}
+
+function empty(source: string): SpecError {
+  return new SpecError(source, [{ path: '', message: 'is empty' }]);
+}
+
+function syntaxMessage(error: { code: string; message: string }): string {
+  const message = error.message.replace(/\.?$/, '');
+  if (error.code === 'DUPLICATE_KEY') return 'a field of this mapping is given twice';
+  if (error.code === 'TAB_AS_INDENT') return 'not valid YAML: a tab is used for indentation; use spaces';
+  return `not valid YAML: ${message}`;
+}
+
+/** Refuses what YAML allows and a spec never needs: keys that are no text, `__proto__`, aliases of a parent. */
+function refuseOddities(document: Document.Parsed, source: string, place: (offset: number) => Place): void {
+  const problems: Problem[] = [];
+  const report = (node: unknown, message: string) => {
+    const range = (node as Node | null)?.range;
+    problems.push({ path: '', ...(range ? place(range[0]) : {}), message });
+  };
+  visit(document, {
+    Pair(_, pair) {
+      if (!isScalar(pair.key) || pair.key.value === null || typeof pair.key.value === 'object') {
+        report(pair.key ?? pair.value, 'a field name must be a plain word');
+      } else if (pair.key.value === '__proto__') report(pair.key, '__proto__ is not allowed as a field name');
+    },
+    Alias(_, alias, parents) {
+      const target = alias.resolve(document);
+      if (target !== undefined && parents.includes(target)) report(alias, `the alias *${alias.source} contains itself`);
+    },
+  });
+  if (problems.length > 0) throw new SpecError(source, problems.slice(0, 5));
+}
+
+function toData(document: Document.Parsed, source: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown;
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    throw new SpecError(source, [{ path: '', message: `its aliases expand too often; allowed: ${MAX_ALIASES} times` }]);
+  }
+}
+
+type Located = ParsedNode | null | undefined;
+
+function child(document: Document.Parsed, node: Located, key: PropertyKey): Located {
+  const resolved = isAlias(node) ? (node.resolve(document) as Located) : node;
+  if (isMap(resolved) || isSeq(resolved)) return resolved.get(key, true) as Located;
+  return undefined;
+}
+
+function locate(
+  document: Document.Parsed,
+  path: readonly PropertyKey[],
+  place: (offset: number) => Place,
+): Place | undefined {
+  let node: Located = document.contents;
+  let found: Place | undefined = node ? place(node.range[0]) : undefined;
+  for (const [index, key] of path.entries()) {
+    const next = child(document, node, key);
+    if (next?.range) found = place(next.range[0]);
+    else found = locateKey(document, path.slice(0, index + 1), place) ?? found;
+    if (!next) break;
+    node = next;
+  }
+  return found;
+}
+
+function locateKey(
+  document: Document.Parsed,
+  path: readonly PropertyKey[],
+  place: (offset: number) => Place,
+): Place | undefined {
+  let node: Located = document.contents;
+  for (const key of path.slice(0, -1)) node = child(document, node, key);
+  const map = isAlias(node) ? node.resolve(document) : node;
+  if (!isMap(map)) return undefined;
+  const last = path.at(-1);
+  const pair = map.items.find((item) => isScalar(item.key) && String(item.key.value) === String(last));
+  const range = (pair?.key as Node | undefined)?.range;
+  return range ? place(range[0]) : undefined;
+}
