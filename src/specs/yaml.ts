@@ -10,6 +10,7 @@ import {
   type ParsedNode,
   parseAllDocuments,
   visit,
+  type YAMLError,
 } from 'yaml';
 import { type Problem, SpecError } from './errors.ts';
 
@@ -35,10 +36,16 @@ export interface ReadDocument {
 /** Parses exactly one document. Throws SpecError (syntax with line and column, empty, several documents, duplicate keys). */
 export function readDocument(text: string, source: string): ReadDocument {
   if (text.length > MAX_BYTES) {
-    throw new SpecError(source, [{ path: '', message: `is longer than ${MAX_BYTES / 1024} KiB; is it the right file?` }]);
+    throw new SpecError(source, [
+      { path: '', message: `is longer than ${MAX_BYTES / 1024} KiB; is it the right file?` },
+    ]);
   }
   const lines = new LineCounter();
-  const documents = parseAllDocuments(withoutTabs(text), { lineCounter: lines, prettyErrors: false, stringKeys: false });
+  const documents = parseAllDocuments(withoutTabs(text), {
+    lineCounter: lines,
+    prettyErrors: false,
+    stringKeys: false,
+  });
   const place = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
@@ -51,13 +58,19 @@ export function readDocument(text: string, source: string): ReadDocument {
   if (syntax.length > 0) {
     throw new SpecError(
       source,
-      syntax.slice(0, 5).map((error) => ({ path: '', ...place(error.pos[0]), message: syntaxMessage(error) })),
+      syntax
+        .slice(0, 5)
+        .map((error) => ({ path: '', ...place(error.pos[0]), message: syntaxMessage(error, text) })),
     );
   }
   if (second) {
     const at = place(second.range[0]);
     throw new SpecError(source, [
-      { path: '', ...at, message: `found ${documents.length} documents; allowed: one. Put each into its own file` },
+      {
+        path: '',
+        ...at,
+        message: `found ${documents.length} documents; allowed: one. Put each into its own file`,
+      },
     ]);
   }
   if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
@@ -86,9 +99,12 @@ function empty(source: string): SpecError {
   return new SpecError(source, [{ path: '', message: 'is empty' }]);
 }
 
-function syntaxMessage(error: { code: string; message: string }): string {
+function syntaxMessage(error: YAMLError, text: string): string {
   const message = error.message.replace(/\.?$/, '');
-  if (error.code === 'DUPLICATE_KEY') return 'a field of this mapping is given twice';
+  if (error.code === 'DUPLICATE_KEY') {
+    const name = /^[^\s:,]{1,60}/.exec(text.slice(error.pos[0]))?.[0] ?? 'a field';
+    return `${name} is given twice in this mapping`;
+  }
   if (error.code === 'TAB_AS_INDENT') return 'not valid YAML: a tab is used for indentation; use spaces';
   return `not valid YAML: ${message}`;
 }
@@ -108,7 +124,8 @@ function refuseOddities(document: Document.Parsed, source: string, place: (offse
     },
     Alias(_, alias, parents) {
       const target = alias.resolve(document);
-      if (target !== undefined && parents.includes(target)) report(alias, `the alias *${alias.source} contains itself`);
+      if (target !== undefined && parents.includes(target))
+        report(alias, `the alias *${alias.source} contains itself`);
     },
   });
   if (problems.length > 0) throw new SpecError(source, problems.slice(0, 5));
@@ -119,7 +136,9 @@ function toData(document: Document.Parsed, source: string): unknown {
     return document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown;
   } catch (error) {
     if (!(error instanceof ReferenceError)) throw error;
-    throw new SpecError(source, [{ path: '', message: `its aliases expand too often; allowed: ${MAX_ALIASES} times` }]);
+    throw new SpecError(source, [
+      { path: '', message: `its aliases expand too often; allowed: ${MAX_ALIASES} times` },
+    ]);
   }
 }
 
