@@ -68,6 +68,8 @@ function shorten(text: string): string {
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const plain = (text: string) => text.toLowerCase().replaceAll(/[-_]/g, '');
   const wanted = plain(name).slice(0, 64);
+  const begun = wanted.length >= 3 ? known.filter((candidate) => plain(candidate).startsWith(wanted)) : [];
+  if (begun.length === 1) return begun[0];
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {

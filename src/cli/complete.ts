@@ -1,0 +1,119 @@
+/**
+ * What could stand at the end of a half-typed command line, in the protocol of cobra's shell scripts: a candidate and
+ * its description per line, then `:DIRECTIVE`.
+ */
+import type { Command, Option } from 'commander';
+import type { Session } from './session.ts';
+
+const DIRECTIVE = { files: ':0', noFiles: ':4' } as const;
+/** A shell that waits for its Tab waits for nothing else. */
+const NAMES_WITHIN_MS = 1_000;
+
+interface Candidate {
+  value: string;
+  description: string;
+}
+
+/** `words` are those after `slipway`; the last one is being typed and may be empty. */
+export async function complete(program: Command, words: string[], session: Session): Promise<string[]> {
+  const typed = words.at(-1) ?? '';
+  const { command, args, pending } = walk(program, words.slice(0, -1));
+  if (pending) return lines(optionValues(pending), typed, pending.attributeName() === 'file');
+  const inline = /^(--[\w-]+)=(.*)$/.exec(typed);
+  if (inline) {
+    const option = command.options.find(({ long }) => long === inline[1]);
+    const values = option ? optionValues(option) : [];
+    return lines(
+      values.map((each) => ({ ...each, value: `${inline[1]}=${each.value}` })),
+      typed,
+      false,
+    );
+  }
+  if (typed.startsWith('-')) return lines(flags(command), typed, false);
+  if (command.commands.length > 0) return lines(subcommands(command), typed, false);
+  return lines(await argumentValues(command, args, words, session), typed, false);
+}
+
+/** Follows the words down the tree; `pending` is a flag that still waits for its value. */
+function walk(
+  program: Command,
+  words: string[],
+): { command: Command; args: string[]; pending: Option | undefined } {
+  let command = program;
+  let args: string[] = [];
+  let pending: Option | undefined;
+  for (const word of words) {
+    if (pending) pending = undefined;
+    else if (word.startsWith('-')) {
+      const option = command.options.find(({ long, short }) => word === long || word === short);
+      pending = option && (option.required || option.optional) ? option : undefined;
+    } else {
+      const next = command.commands.find((each) => each.name() === word || each.aliases().includes(word));
+      if (next) [command, args] = [next, []];
+      else args.push(word);
+    }
+  }
+  return { command, args, pending };
+}
+
+function optionValues(option: Option): Candidate[] {
+  return (option.argChoices ?? []).map((value) => ({ value, description: '' }));
+}
+
+function flags(command: Command): Candidate[] {
+  const all = command.options.flatMap(({ long, description, hidden }) =>
+    long && !hidden ? [{ value: long, description }] : [],
+  );
+  return [...all, { value: '--help', description: 'show help' }];
+}
+
+function subcommands(command: Command): Candidate[] {
+  return command
+    .createHelp()
+    .visibleCommands(command)
+    .map((each) => ({ value: each.name(), description: each.description() }));
+}
+
+async function argumentValues(
+  command: Command,
+  args: string[],
+  words: string[],
+  session: Session,
+): Promise<Candidate[]> {
+  const argument = command.registeredArguments[args.length];
+  if (!argument) return [];
+  if (argument.argChoices) return argument.argChoices.map((value) => ({ value, description: '' }));
+  if (argument.name() !== 'namespace/name' || command.parent?.name() !== 'release') return [];
+  return await runningReleases(words, session);
+}
+
+/** Names of running releases, or nothing when Temporal does not answer in time. */
+async function runningReleases(words: string[], session: Session): Promise<Candidate[]> {
+  const valueOf = (flag: string) => words[words.indexOf(flag) + 1 || words.length];
+  const address = valueOf('--address');
+  const namespace = valueOf('-n') ?? valueOf('--namespace');
+  const listed = (async () => {
+    const client = await session.connect(address === undefined ? {} : { address });
+    try {
+      return await client.list({ limit: 100, ...(namespace === undefined ? {} : { namespace }) });
+    } finally {
+      await client.close();
+    }
+  })();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<[]>((resolve) => {
+    timer = setTimeout(() => resolve([]), NAMES_WITHIN_MS);
+  });
+  const releases = await Promise.race([listed.catch(() => []), late]);
+  clearTimeout(timer);
+  return releases.map((each) => ({
+    value: namespace === undefined ? `${each.namespace}/${each.workload}` : each.workload,
+    description: `${each.phase ?? 'running'}: ${each.image}`,
+  }));
+}
+
+function lines(candidates: Candidate[], typed: string, files: boolean): string[] {
+  const fitting = candidates.filter(({ value }) => value.startsWith(typed));
+  const shown = fitting.map(({ value, description }) => `${value}\t${description.replaceAll(/\s+/g, ' ')}`);
+  return [...shown, files ? DIRECTIVE.files : DIRECTIVE.noFiles];
+}

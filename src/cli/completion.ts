@@ -1,0 +1,30 @@
+/** `slipway completion SHELL` prints the script; the script asks `slipway complete -- WORD ...` for every Tab. */
+import { Argument, type Command } from 'commander';
+import type { Context } from './program.ts';
+
+export function addCompletionCommands(program: Command, { session }: Context): void {
+  program
+    .command('completion')
+    .description('print the completion script of a shell')
+    .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ slipway completion bash > /etc/bash_completion.d/slipway
+  $ source <(slipway completion zsh)
+  $ slipway completion fish > ~/.config/fish/completions/slipway.fish`,
+    )
+    .action(async (shell: 'bash' | 'zsh' | 'fish') => {
+      const { script } = await import('@bomb.sh/tab');
+      script(shell, 'slipway', 'slipway');
+    });
+  program
+    .command('complete', { hidden: true })
+    .argument('[words...]')
+    .allowUnknownOption()
+    .action(async (words: string[]) => {
+      const { complete } = await import('./complete.ts');
+      for (const line of await complete(program, words, session)) session.out(line);
+    });
+}

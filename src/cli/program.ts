@@ -1,0 +1,48 @@
+/** The command tree. Definitions are plain and cheap; every action imports its own code when it runs. */
+import { Command } from 'commander';
+import { addCompletionCommands } from './completion.ts';
+import { addReleaseCommands } from './release.ts';
+import type { Session } from './session.ts';
+import { addSetupCommand } from './setup.ts';
+import { VERSION } from './version.ts';
+import { addVersionCommand } from './version-command.ts';
+
+/** What an action is given: the session, and a way to end with another exit code than 0. */
+export interface Context {
+  session: Session;
+  exit: (code: number) => void;
+}
+
+export function buildProgram(session: Session, exit: Context['exit']): Command {
+  const context: Context = { session, exit };
+  const program = new Command('slipway')
+    .description('Launches releases on Kubernetes and hauls bad ones back. Runs on Temporal.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => session.write(text),
+      writeErr: (text) => session.err(text.trimEnd()),
+      // Errors are told once, by main().
+      outputError: () => undefined,
+      getOutHelpWidth: () => Math.min(session.terminal.columns, 110),
+      getErrHelpWidth: () => Math.min(session.terminal.columns, 110),
+    })
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+    .addHelpText(
+      'after',
+      `
+First steps:
+  $ slipway setup                                    once per Temporal namespace
+  $ slipway worker                                   runs the releases
+  $ slipway release start -f release.yaml --wait     launch
+  $ slipway release list                             what is going on
+
+Temporal is found by TEMPORAL_ADDRESS, TEMPORAL_PROFILE and the other standard variables, Kubernetes by KUBECONFIG.`,
+    );
+  addReleaseCommands(program, context);
+  addSetupCommand(program, context);
+  addCompletionCommands(program, context);
+  addVersionCommand(program, context);
+  return program;
+}

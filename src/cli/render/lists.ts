@@ -1,0 +1,61 @@
+/** Releases as tables. */
+import type { Colors } from 'picocolors/types.js';
+import type { ListedRelease, PastRelease } from '../../client.ts';
+import { paintPhase } from './status.ts';
+import { plain, shortImage, span, stamp, table } from './text.ts';
+
+interface ListOptions {
+  colors: Colors;
+  now: number;
+  /** Also starter, reason and run. */
+  wide: boolean;
+}
+
+export function renderList(releases: ListedRelease[], { colors, now, wide }: ListOptions): string[] {
+  if (releases.length === 0) return [];
+  const header = ['WORKLOAD', 'IMAGE', 'PHASE', 'AGE', 'STARTER', ...(wide ? ['KEY', 'RUN'] : []), 'REASON'];
+  const rows = releases.map((each) => [
+    `${each.namespace}/${each.workload}`,
+    wide ? each.image : shortImage(each.image),
+    phaseOf(each, colors),
+    span(now - Date.parse(each.startedAt)),
+    plain(each.starter),
+    ...(wide ? [each.key ?? '-', each.run] : []),
+    plain(each.releaseReason),
+  ]);
+  return table([header.map((title) => colors.dim(title)), ...rows]);
+}
+
+function phaseOf({ phase, execution }: ListedRelease, colors: Colors): string {
+  if (phase !== null) return paintPhase(phase, colors);
+  return execution === 'running' ? 'waiting for a worker' : execution;
+}
+
+export function renderHistory(past: PastRelease[], { colors, wide }: Omit<ListOptions, 'now'>): string[] {
+  if (past.length === 0) return [];
+  const header = [
+    'STARTED',
+    'IMAGE',
+    'OUTCOME',
+    'TOOK',
+    'STARTER',
+    ...(wide ? ['KEY', 'RUN'] : []),
+    'REASON',
+  ];
+  const rows = past.map((each) => [
+    stamp(each.startedAt),
+    wide ? each.image : shortImage(each.image),
+    each.outcome ? paintPhase(each.outcome, colors) : phaseOf(each, colors),
+    span(each.durationMs),
+    plain(each.starter),
+    ...(wide ? [each.key ?? '-', each.run] : []),
+    why(each),
+  ]);
+  return table([header.map((title) => colors.dim(title)), ...rows]);
+}
+
+/** Why it was made, and for one that did not make it, why it ended. */
+function why({ releaseReason, outcome, reason }: PastRelease): string {
+  const made = plain(releaseReason);
+  return outcome !== null && outcome !== 'promoted' && reason ? `${made} (${plain(reason)})` : made;
+}
