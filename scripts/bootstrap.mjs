@@ -36,4 +36,9 @@ if (!installed()) {
 }
 const bundled = join(bin, 'node');
 const node = existsSync(bundled) ? bundled : process.execPath;
-process.exit(run(node, [resolve(root, entry), ...args], { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` }));
+process.exit(
+  run(node, [resolve(root, entry), ...args], {
+    ...process.env,
+    PATH: `${bin}${delimiter}${process.env.PATH}`,
+  }),
+);

@@ -1,0 +1,23 @@
+/** The closed list of ApplicationFailure types of backups, restores and drills. */
+export const BACKUP_FAILURE = {
+  /** The backup ended without a verified archive. Details: the backup's status. */
+  backupFailed: 'BackupFailed',
+  /** The restore ended without the data being there, or with data that differs. Details: the restore's status. */
+  restoreFailed: 'RestoreFailed',
+  drillFailed: 'DrillFailed',
+  /** A message was refused; the sentence says what to send instead. */
+  refused: 'Refused',
+
+  /** A variable, file or Secret that the policy names is missing or unusable. Not retryable. */
+  settingMissing: 'SettingMissing',
+  /** Credentials are refused, or privileges are missing. Not retryable. */
+  sourceRefused: 'SourceRefused',
+  destinationRefused: 'DestinationRefused',
+  destinationFull: 'DestinationFull',
+  /** There is no such backup. Not retryable. */
+  backupUnknown: 'BackupUnknown',
+  /** The archive is damaged, or not one at all. Not retryable. */
+  archiveDamaged: 'ArchiveDamaged',
+  /** Documents were refused by the target, or the result differs from the archive. Not retryable. */
+  restoreDiffers: 'RestoreDiffers',
+} as const;

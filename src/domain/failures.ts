@@ -1,0 +1,13 @@
+/** The closed list of ApplicationFailure types that a release ends or an activity fails with. */
+export const FAILURE = {
+  /** Preflight found errors; nothing was touched. Details: the release's status. */
+  preflightRefused: 'PreflightRefused',
+  /** The release could not be brought to a safe end; a person is needed. Details: the release's status. */
+  needsPerson: 'NeedsPerson',
+  workloadGone: 'WorkloadGone',
+  forbidden: 'Forbidden',
+  recordOfAnother: 'RecordOfAnother',
+  workloadRejected: 'WorkloadRejected',
+} as const;
+
+export type FailureType = (typeof FAILURE)[keyof typeof FAILURE];

@@ -1,0 +1,3 @@
+/** The registry: every export is a workflow type. */
+export { release } from './release.ts';
+export { releaseQueue } from './release-queue.ts';

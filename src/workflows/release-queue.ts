@@ -1,0 +1,106 @@
+/** Releases that wait for another release of the same workload: started one after the other, as soon as the way is free. */
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  condition,
+  getExternalWorkflowHandle,
+  ParentClosePolicy,
+  setCurrentDetails,
+  setHandler,
+  startChild,
+} from '@temporalio/workflow';
+import {
+  defineSearchAttributeKey,
+  SearchAttributeType,
+  TypedSearchAttributes,
+  WorkflowExecutionAlreadyStartedError,
+} from '@temporalio/common';
+import { announcement } from '../domain/announcement.ts';
+import { releaseImage } from '../domain/image.ts';
+import { releaseId, WORKFLOW } from '../domain/names.ts';
+import type { EnqueueCommand, QueueStatus } from '../domain/release.types.ts';
+import { queueing } from './activities.ts';
+import { enqueue, queued, supersede } from './messages.ts';
+
+/** More waiting releases than this is a mistake in a pipeline. */
+const LONGEST_QUEUE = 50;
+
+export async function releaseQueue(): Promise<void> {
+  const waiting: EnqueueCommand[] = [];
+  const status = (): QueueStatus => ({
+    waiting: waiting.map(({ input, policy }) => ({
+      image: releaseImage(input.release),
+      starter: input.starter,
+      key: input.key,
+      policy,
+    })),
+  });
+  setHandler(queued, status, { description: 'Releases that wait, next first' });
+  setHandler(
+    enqueue,
+    (command) => {
+      // One that supersedes replaces the waiting ones too: they are older than it.
+      if (command.policy === 'supersede') waiting.length = 0;
+      const known =
+        command.input.key !== null && waiting.some(({ input }) => input.key === command.input.key);
+      if (!known) waiting.push(command);
+      return status();
+    },
+    {
+      description: 'Let a release wait for the one that runs; sent by slipway release start --on-conflict',
+      validator: (command) => {
+        if (!command?.input?.release)
+          throw ApplicationFailure.nonRetryable('enqueue needs {input, policy}', 'Refused');
+        if (waiting.length >= LONGEST_QUEUE) {
+          throw ApplicationFailure.nonRetryable(`${LONGEST_QUEUE} releases are waiting already`, 'Refused');
+        }
+      },
+    },
+  );
+  await condition(() => waiting.length > 0);
+  while (waiting.length > 0) {
+    setCurrentDetails(
+      status()
+        .waiting.map(({ image, starter }) => `- ${image} (${starter})`)
+        .join('\n'),
+    );
+    const next = waiting[0];
+    if (next && (await start(next))) waiting.splice(waiting.indexOf(next), waiting.includes(next) ? 1 : 0);
+    await condition(allHandlersFinished);
+  }
+}
+
+/** Starts a release, or waits for the running one to end and says that it did not. */
+async function start({ input, policy }: EnqueueCommand): Promise<boolean> {
+  const { namespace, name } = input.release.metadata;
+  const id = releaseId(namespace, name);
+  const { summary, details, memo, searchAttributes } = announcement(input);
+  try {
+    await startChild(WORKFLOW.release, {
+      workflowId: id,
+      args: [input],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      staticSummary: summary,
+      staticDetails: details,
+      memo,
+      typedSearchAttributes: new TypedSearchAttributes(
+        Object.entries(searchAttributes).map(([key, value]) => ({
+          key: defineSearchAttributeKey(key, SearchAttributeType.KEYWORD),
+          value,
+        })),
+      ),
+    });
+    return true;
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+  if (policy === 'supersede') {
+    const why = `${input.release.spec.reason} (${releaseImage(input.release)})`;
+    // It may have ended this very moment; then there is nobody to tell and the next try succeeds.
+    await getExternalWorkflowHandle(id)
+      .signal(supersede, { by: input.starter, why })
+      .catch(() => {});
+  }
+  await queueing.awaitRelease.executeWithOptions({ summary: `wait for ${id}` }, [{ id }]);
+  return false;
+}
