@@ -203,7 +203,6 @@ const destination = fields({
 }).superRefine(oneOf(['directory', 's3', 'job'], ''));
 
 const encryption = fields({
-  keyId: text('a name for the key, up to 64 letters, digits, dots and dashes', 64, /^[\w.-]+$/),
   keyFrom: fields({
     env: environmentVariable().optional(),
     file: path('a file of the worker').optional(),

@@ -94,12 +94,10 @@ export interface JobDestination {
 export type Compression = 'none' | 'gzip' | 'zstd';
 
 export interface Encryption {
-  /** Written into the manifest, so that a restore knows which key it needs. */
-  keyId: string;
   keyFrom: KeyFrom;
 }
 
-/** 32 bytes, as 64 hexadecimal digits or base64. */
+/** 32 bytes, as 64 hexadecimal digits or base64. The manifest names the key by an id that is derived from it. */
 export type KeyFrom =
   | { env: string }
   | { file: string }

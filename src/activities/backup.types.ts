@@ -1,0 +1,122 @@
+/**
+ * The activities that backups, restores and drills are made of. Workflows import this contract as types only. Inputs
+ * hold names of variables, files and Secrets; the activities resolve them, and nothing secret is in a result.
+ *
+ * All may run twice. Failure types: domain/backup.failures.ts says which are not retryable; everything else is, for the
+ * caller to bound.
+ */
+import type {
+  BackupOutcome,
+  BackupSummary,
+  DrillInput,
+  PruneSummary,
+  RestoreOrigin,
+  RestorePlan,
+  RestoreResult,
+  RestoreSelection,
+} from '../domain/backup.types.ts';
+import type { BackupPolicy, UriFrom } from '../specs/backup.types.ts';
+
+export interface PrepareInput {
+  policy: BackupPolicy;
+  /** Nominal time of the run, ISO 8601. */
+  at: string;
+  /** Workflow id and run id: who claims the name. */
+  claimant: string;
+}
+
+export interface Preparation {
+  /** The name that is claimed for this run. */
+  archive: string;
+  /** Newest verified backup of the policy and its last finished drill, ISO 8601. */
+  lastVerified: string | null;
+  lastDrill: string | null;
+  /** What a killed run had left and was removed. */
+  removed: string[];
+}
+
+export interface TakeInput {
+  policy: BackupPolicy;
+  archive: string;
+  claimant: string;
+}
+
+export interface PruneInput {
+  policy: BackupPolicy;
+  /** The Temporal server's clock, ISO 8601, to compare others with. */
+  now: string;
+}
+
+export interface InspectInput {
+  origin: RestoreOrigin;
+  target: { uriFrom: UriFrom };
+  selection: RestoreSelection;
+}
+
+export interface RestoreWork extends InspectInput {
+  /** Archive that the plan named; `latest` must not mean another one by now. */
+  archive: string;
+  /** Namespaces may be replaced. */
+  replace: boolean;
+  /** Names of staging collections and of the hold on the archive are made from it. */
+  claimant: string;
+}
+
+export interface DrillResult {
+  into: string;
+  restoreMs: number;
+  namespaces: number;
+  documents: number;
+  bytes: number;
+  differences: string[];
+}
+
+export interface DrillRecord extends DrillResult {
+  backup: string;
+  passed: boolean;
+  reason: string | null;
+  /** ISO 8601. */
+  at: string;
+}
+
+export interface BackupActivities {
+  /** Finds out which server a URI leads to: the same for every name and credential of one server. */
+  identifySource(input: { uriFrom: UriFrom }): Promise<{ key: string }>;
+  /** Checks source and destination, removes what killed runs left, and claims a name. */
+  prepareBackup(input: PrepareInput): Promise<Preparation>;
+  /** Dumps, reads back, publishes archive and manifest. Finds its own finished work when repeated. Heartbeats progress. */
+  takeBackup(input: TakeInput): Promise<BackupSummary>;
+  /** Gives the claimed name back and removes what is not published. */
+  discardBackup(input: TakeInput): Promise<void>;
+  /** Decides anew and deletes. */
+  pruneBackups(input: PruneInput): Promise<PruneSummary>;
+  /** Tells the metrics how a backup ended. */
+  recordBackup(input: {
+    policy: string;
+    outcome: BackupOutcome;
+    result: BackupSummary | null;
+    lastVerified: string | null;
+  }): Promise<void>;
+
+  /** Reads archive and target, and says what a restore would do. Nothing is touched. */
+  inspectRestore(input: InspectInput): Promise<RestorePlan>;
+  /** Keeps retention away from an archive until `until` (ISO 8601) or its release. */
+  holdArchive(input: {
+    origin: RestoreOrigin;
+    archive: string;
+    claimant: string;
+    until: string;
+  }): Promise<void>;
+  releaseArchive(input: { origin: RestoreOrigin; archive: string; claimant: string }): Promise<void>;
+  /** Verifies the archive, restores into staging names, compares, swaps. Goes on where a killed attempt stopped. */
+  restore(input: RestoreWork): Promise<RestoreResult>;
+  /** Drops staging names. */
+  discardRestore(input: RestoreWork): Promise<void>;
+
+  /** Restores a backup into the scratch place and compares it with its manifest. */
+  restoreDrill(input: DrillInput): Promise<DrillResult>;
+  /** Drops the scratch databases of the drill. */
+  cleanDrill(input: DrillInput): Promise<void>;
+  /** Writes down at the destination how the drill went. */
+  recordDrill(input: { policy: BackupPolicy; record: DrillRecord }): Promise<void>;
+}
