@@ -1,0 +1,156 @@
+/**
+ * Workflows that speak the messages of the real ones and touch nothing: for tests of what stands around a release.
+ * A release waits at the gate "half" until a command or an alert with severity=critical ends it.
+ */
+import {
+  ApplicationFailure,
+  allHandlersFinished,
+  condition,
+  setHandler,
+  startChild,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { announcement } from '../../../src/domain/announcement.ts';
+import { releaseId } from '../../../src/domain/names.ts';
+import type { Outcome, Phase, ReleaseInput, ReleaseStatus } from '../../../src/domain/release.types.ts';
+import type { Target } from '../../../src/domain/workload.types.ts';
+import * as messages from '../../../src/workflows/messages.ts';
+
+const GATE = { name: 'half', revision: 'abc12' };
+const PHASE = defineSearchAttributeKey('SlipwayPhase', 'KEYWORD');
+
+export async function release(input: ReleaseInput): Promise<ReleaseStatus> {
+  const status = firstStatus(input);
+  let end: { outcome: Outcome; reason: string } | null = null;
+  const enter = (phase: Phase): void => {
+    status.phase = phase;
+    upsertSearchAttributes([{ key: PHASE, value: phase }]);
+  };
+  const ends =
+    (outcome: Outcome) =>
+    (command: { by: string; why?: string }): ReleaseStatus => {
+      end = { outcome, reason: command.why ?? `${outcome} by ${command.by}` };
+      return status;
+    };
+  const validator = (command: { gate: string; revision: string }): void => {
+    if (command.gate === GATE.name && command.revision === GATE.revision) return;
+    throw ApplicationFailure.nonRetryable(`gate "${command.gate}" is not open; "${GATE.name}" is`, 'Refused');
+  };
+  setHandler(messages.status, () => status);
+  setHandler(messages.approve, ends('promoted'), { validator });
+  setHandler(messages.reject, ends('rejected'), { validator });
+  setHandler(messages.abort, ends('aborted'));
+  setHandler(messages.promote, ends('promoted'));
+  setHandler(messages.pause, (command) => {
+    status.paused = { by: command.by, why: command.why ?? '', since: status.startedAt };
+    enter('paused');
+    return status;
+  });
+  setHandler(messages.resume, () => {
+    status.paused = null;
+    enter('awaiting-approval');
+    return status;
+  });
+  setHandler(messages.supersede, (command) => {
+    ends('superseded')(command);
+  });
+  setHandler(messages.alert, (alert) => {
+    status.alerts.push(alert);
+    if (alert.status === 'firing' && alert.labels['severity'] === 'critical') {
+      end = { outcome: 'rolled-back', reason: `alert ${alert.labels['alertname']}` };
+    }
+  });
+  if (input.release.spec.reason === 'fails') {
+    throw ApplicationFailure.create({
+      message: 'needs a person',
+      nonRetryable: true,
+      details: [{ ...status, phase: 'failed', outcome: 'failed', reason: 'needs a person' }],
+    });
+  }
+  if (!input.dryRun) {
+    enter('awaiting-approval');
+    await condition(() => end !== null);
+  }
+  const { outcome, reason } = end ?? { outcome: 'promoted' as const, reason: 'dry run' };
+  enter(outcome);
+  Object.assign(status, { outcome, reason, gate: null, finishedAt: new Date(Date.now()).toISOString() });
+  await condition(allHandlersFinished);
+  return status;
+}
+
+export async function releaseQueue({ namespace, name }: Target): Promise<void> {
+  const waiting: ReleaseInput[] = [];
+  const shown = () => ({
+    waiting: waiting.map((each) => ({
+      image: each.release.spec.image ?? '',
+      starter: each.starter,
+      key: each.key,
+      policy: 'queue' as const,
+    })),
+  });
+  let open = false;
+  setHandler(messages.enqueue, ({ input }) => {
+    waiting.push(input);
+    return shown();
+  });
+  setHandler(messages.queued, shown);
+  // The stub's turn comes when somebody signals it, so that tests see the line standing.
+  setHandler(messages.supersede, () => {
+    open = true;
+  });
+  for (;;) {
+    await condition(() => open && waiting.length > 0);
+    const input = waiting.shift();
+    if (!input) continue;
+    const { memo, summary, searchAttributes } = announcement(input);
+    await startChild('release', {
+      workflowId: releaseId(namespace, name),
+      args: [input],
+      memo,
+      staticSummary: summary,
+      parentClosePolicy: 'ABANDON',
+      typedSearchAttributes: Object.entries(searchAttributes).map(([attribute, value]) => ({
+        key: defineSearchAttributeKey(attribute, 'KEYWORD'),
+        value,
+      })),
+    });
+    if (waiting.length === 0) return;
+  }
+}
+
+function firstStatus(input: ReleaseInput): ReleaseStatus {
+  const { workflowId, runId } = workflowInfo();
+  const { namespace, name } = input.release.metadata;
+  const now = new Date(Date.now()).toISOString();
+  const revision = { hash: null, pods: 4, ready: 4, image: 'old' };
+  return {
+    id: workflowId,
+    run: runId,
+    namespace,
+    workload: name,
+    image: input.release.spec.image ?? '',
+    reason: null,
+    releaseReason: input.release.spec.reason,
+    starter: input.starter,
+    key: input.key,
+    phase: 'preflight',
+    step: null,
+    plan: { replicas: 4, steps: [], notes: [] },
+    stable: revision,
+    canary: { ...revision, weight: 0 },
+    gate: { ...GATE, approvals: [], needed: 1, fourEyes: false, expires: now },
+    paused: null,
+    outcome: null,
+    deadline: null,
+    next: null,
+    findings: [],
+    problems: [],
+    drift: [],
+    alerts: [],
+    timeline: [],
+    startedAt: now,
+    finishedAt: null,
+  };
+}
