@@ -136,6 +136,9 @@ describe.each(named)('the pods of %s', (_, deployment) => {
       items.some(({ kind: k, metadata: m }) => k === kind && m.name === name && m.namespace === namespace);
     expect(has('ServiceAccount', spec.serviceAccountName)).toBe(true);
     const readme = readFileSync(join(ROOT, 'deploy/kubernetes/README.md'), 'utf8');
+    for (const secret of spec.volumes?.flatMap((volume) => volume.secret?.secretName ?? []) ?? []) {
+      expect(readme).toContain(`create secret generic ${secret}`);
+    }
     for (const container of containersOf(deployment)) {
       for (const { configMapRef, secretRef } of container.envFrom ?? []) {
         if (configMapRef) expect(has('ConfigMap', configMapRef.name), configMapRef.name).toBe(true);
