@@ -54,8 +54,9 @@ async function bundleCommand(): Promise<Metafile> {
     ...common,
     entryPoints: [source('cli.ts')],
     splitting: true,
-    minify: true,
-    keepNames: true,
+    // Not the identifiers: errors and Temporal's serialisers know classes by their names.
+    minifyWhitespace: true,
+    minifySyntax: true,
     chunkNames: 'chunks/[name]-[hash]',
     plugins: [separate('worker.ts', '../worker.js')],
     external: ['@temporalio/worker', '@temporalio/core-bridge'],

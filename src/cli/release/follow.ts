@@ -3,7 +3,6 @@ import type { Progress, ReleaseRef, SlipwayClient } from '../../client.ts';
 import type { ReleaseStatus } from '../../domain/release.types.ts';
 import { EXIT, exitOf } from '../exit.ts';
 import { type Format, printData } from '../output.ts';
-import { LiveArea } from '../render/live.ts';
 import { ProgressLines } from '../render/progress.ts';
 import { renderResult, renderStatus } from '../render/status.ts';
 import type { Session } from '../session.ts';
@@ -27,7 +26,8 @@ export async function follow(
 ): Promise<number> {
   const { target, timeoutMs, output } = options;
   const data = output === 'json' || output === 'yaml' || output === 'name';
-  const display = session.terminal.live && !data ? liveDisplay(session, client) : plainDisplay(session, data);
+  const display =
+    session.terminal.live && !data ? await liveDisplay(session, client) : plainDisplay(session, data);
   const { signal, stop } = session.interrupted();
   let view: Awaited<ReturnType<SlipwayClient['waitForOutcome']>>;
   try {
@@ -96,7 +96,8 @@ function plainDisplay(session: Session, data: boolean): Display {
   };
 }
 
-function liveDisplay(session: Session, client: SlipwayClient): Display {
+async function liveDisplay(session: Session, client: SlipwayClient): Promise<Display> {
+  const { LiveArea } = await import('../render/live.ts');
   const area = new LiveArea(session);
   let latest: ReleaseStatus | null = null;
   let remark: string | null = null;

@@ -3,8 +3,8 @@
  * as it has lines; when the window shrinks, terminals wrap what is already there, so the height is counted again.
  */
 import cliTruncate from 'cli-truncate';
-import stringWidth from 'string-width';
 import type { Session } from '../session.ts';
+import { width } from './text.ts';
 
 const HIDE_CURSOR = '\u001b[?25l';
 const SHOW_CURSOR = '\u001b[?25h';
@@ -63,8 +63,5 @@ function fit(lines: string[], columns: number, rows: number): string[] {
 
 /** Rows that a frame takes in a window of this width. */
 function height(frame: string[], columns: number): number {
-  return frame.reduce(
-    (sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / Math.max(1, columns))),
-    0,
-  );
+  return frame.reduce((sum, line) => sum + Math.max(1, Math.ceil(width(line) / Math.max(1, columns))), 0);
 }

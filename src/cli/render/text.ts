@@ -1,17 +1,29 @@
 /** Words and columns that every human output shares. */
-import stringWidth from 'string-width';
+import { stripVTControlCharacters } from 'node:util';
+import { eastAsianWidth } from 'get-east-asian-width';
 import { formatDuration } from '../../specs/duration.ts';
+
+const ZERO_WIDTH = /[\p{Mark}\p{Cf}]/u;
+
+/** Columns that a text takes on a terminal. Not `string-width`: its emoji pattern alone costs a tenth of our start. */
+export function width(text: string): number {
+  let columns = 0;
+  for (const character of stripVTControlCharacters(text)) {
+    if (!ZERO_WIDTH.test(character)) columns += eastAsianWidth(character.codePointAt(0) ?? 0);
+  }
+  return columns;
+}
 
 /** Rows with their columns aligned; the last column is not padded. Widths count wide characters and ignore colours. */
 export function table(rows: readonly (readonly string[])[], gap = 2): string[] {
   const widths: number[] = [];
   for (const row of rows) {
-    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, stringWidth(cell));
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, width(cell));
   }
   return rows.map((row) =>
     row
       .map((cell, i) =>
-        i === row.length - 1 ? cell : cell + ' '.repeat((widths[i] ?? 0) - stringWidth(cell) + gap),
+        i === row.length - 1 ? cell : cell + ' '.repeat((widths[i] ?? 0) - width(cell) + gap),
       )
       .join('')
       .trimEnd(),
