@@ -17,28 +17,20 @@ import type {
 } from '../domain/backup.types.ts';
 import type { BackupPolicy, UriFrom } from '../specs/backup.types.ts';
 
-export interface PrepareInput {
-  policy: BackupPolicy;
-  /** Nominal time of the run, ISO 8601. */
-  at: string;
-  /** Workflow id and run id: who claims the name. */
-  claimant: string;
-}
-
 export interface Preparation {
-  /** The name that is claimed for this run. */
-  archive: string;
   /** Newest verified backup of the policy and its last finished drill, ISO 8601. */
   lastVerified: string | null;
   lastDrill: string | null;
-  /** What a killed run had left and was removed. */
-  removed: string[];
+  /** Bytes of BSON that the source is thought to hold. */
+  estimatedBytes: number;
 }
 
 export interface TakeInput {
   policy: BackupPolicy;
-  archive: string;
-  claimant: string;
+  /** Wanted id of the backup, from its nominal time. */
+  id: string;
+  /** Workflow id and run id: whose the backup is. The workflow is asked for its throttle. */
+  workflow: { id: string; run: string };
 }
 
 export interface PruneInput {
@@ -54,11 +46,11 @@ export interface InspectInput {
 }
 
 export interface RestoreWork extends InspectInput {
-  /** Archive that the plan named; `latest` must not mean another one by now. */
+  /** Backup or file that the plan named; `latest` must not mean another one by now. */
   archive: string;
   /** Namespaces may be replaced. */
   replace: boolean;
-  /** Names of staging collections and of the hold on the archive are made from it. */
+  /** Workflow id and run id; names of staging collections are made from it. */
   claimant: string;
 }
 
@@ -82,12 +74,15 @@ export interface DrillRecord extends DrillResult {
 export interface BackupActivities {
   /** Finds out which server a URI leads to: the same for every name and credential of one server. */
   identifySource(input: { uriFrom: UriFrom }): Promise<{ key: string }>;
-  /** Checks source and destination, removes what killed runs left, and claims a name. */
-  prepareBackup(input: PrepareInput): Promise<Preparation>;
-  /** Dumps, reads back, publishes archive and manifest. Finds its own finished work when repeated. Heartbeats progress. */
+  /** Checks settings, source and destination before anything is written. */
+  prepareBackup(input: { policy: BackupPolicy }): Promise<Preparation>;
+  /**
+   * Removes what killed runs of the policy left, dumps, reads back, publishes archive and manifest. Finds its own
+   * finished work when repeated. Heartbeats {@link TransferProgress}.
+   */
   takeBackup(input: TakeInput): Promise<BackupSummary>;
-  /** Gives the claimed name back and removes what is not published. */
-  discardBackup(input: TakeInput): Promise<void>;
+  /** Removes what a run that was given up has left. */
+  sweepBackups(input: { policy: BackupPolicy }): Promise<void>;
   /** Decides anew and deletes. */
   pruneBackups(input: PruneInput): Promise<PruneSummary>;
   /** Tells the metrics how a backup ended. */

@@ -1,6 +1,4 @@
-/** Names of backups: archives, workflows, schedules, locks. */
-import type { Compression } from '../specs/backup.types.ts';
-
+/** Names of backups, workflows, schedules and locks. */
 export const BACKUP_WORKFLOW = {
   backup: 'backup',
   restore: 'restoreData',
@@ -25,32 +23,21 @@ export function restoreId(source: string, at: Date): string {
   return `restore.${source}-${seconds(at)}Z`;
 }
 
-export function drillId(policy: string, archive: string): string {
-  return `drill.${policy}.${archive}`;
+export function drillId(policy: string, backup: string): string {
+  return `drill.${policy}.${backup}`;
 }
 
-/** The id is the lock: one backup or restore at a time for a server. `key` is from {@link sourceKey}'s activity. */
+/** The id is the lock: one backup or restore at a time for a server. `key` comes from the activity `identifySource`. */
 export function sourceLockId(key: string): string {
   return `backup-source.${key}`;
 }
 
-const ENDINGS: Record<Compression, string> = { none: '.archive', gzip: '.gz', zstd: '.zst' };
-
 /**
- * `dump-20261123-020000.gz` for a run's nominal time, in UTC so that names sort and never come twice. `taken` says
- * which names are in use: then `-2`, `-3` and so on is put before the ending.
+ * `dump-20261123-020000` for a run's nominal time, in UTC so that names sort and none comes twice a year. A second run
+ * of the same second gets `-2` put behind it by whoever claims the name at the destination.
  */
-export function archiveName(
-  at: Date,
-  form: { compression: Compression; encrypted: boolean },
-  taken: (name: string) => boolean,
-): string {
-  const stem = `dump-${seconds(at).replaceAll(/[-:]/g, '').replace('T', '-')}`;
-  const ending = `${ENDINGS[form.compression]}${form.encrypted ? '.enc' : ''}`;
-  for (let count = 1; ; count++) {
-    const name = `${stem}${count === 1 ? '' : `-${count}`}${ending}`;
-    if (!taken(name)) return name;
-  }
+export function backupIdAt(at: Date): string {
+  return `dump-${seconds(at).replaceAll(/[-:]/g, '').replace('T', '-')}`;
 }
 
 function seconds(at: Date): string {

@@ -29,7 +29,6 @@ export class BackupRun {
   phase: BackupPhase = 'preflight';
   outcome: BackupOutcome | null = null;
   reason: string | null = null;
-  archive: string | null = null;
   /** ISO times of the newest verified backup and of the last drill, as the destination tells them. */
   lastVerified: string | null = null;
   result: BackupSummary | null = null;
@@ -80,7 +79,7 @@ export class BackupRun {
     this.result = result;
     this.lastVerified = result.at;
     const speed = `${bytesText(result.bytes)} in ${durationText(result.dumpMs)}, proven in ${durationText(result.proveMs)}`;
-    this.note(`${result.id} is verified: ${speed}`, now);
+    this.note(`${result.archive} is verified: ${speed}`, now);
     for (const warning of result.warnings) this.note(warning, now);
   }
 
@@ -109,7 +108,6 @@ export class BackupRun {
       trigger: this.input.trigger,
       starter: this.input.starter,
       scheduledAt: iso(this.identity.scheduledAt),
-      archive: this.archive,
       lastVerified: this.lastVerified,
       throttle: this.throttle,
       result: this.result,

@@ -17,8 +17,10 @@ export interface BackupInput {
 
 /** What a finished backup is; small, for histories and lists. The manifest at the destination has the rest. */
 export interface BackupSummary {
-  /** Name of the archive, e.g. `dump-20261123-020000.gz`. */
+  /** E.g. `dump-20261123-020000`. */
   id: string;
+  /** Name of the archive, e.g. `dump-20261123-020000.gz`. */
+  archive: string;
   location: string;
   /** Time of the data, ISO 8601. */
   at: string;
@@ -54,9 +56,8 @@ export interface BackupStatus {
   reason: string | null;
   trigger: BackupInput['trigger'];
   starter: string;
-  /** Nominal time of the run, ISO 8601; the archive is named after it. */
+  /** Nominal time of the run, ISO 8601; the backup is named after it. */
   scheduledAt: string;
-  archive: string | null;
   /** Newest verified backup before this one, ISO 8601; `null` when there is none. */
   lastVerified: string | null;
   throttle: Throttle | null;
@@ -155,7 +156,7 @@ export interface PlannedNamespace {
 }
 
 export interface RestorePlan {
-  /** Name of the archive, and an opaque digest of what the plan would replace: approvals are bound to it. */
+  /** Id of the backup, or the path of a file; and a digest of what the plan would do: approvals are bound to it. */
   archive: string;
   digest: string;
   /** Time of the data, ISO 8601, when known. */
@@ -197,7 +198,7 @@ export interface RestoreStatus {
   approval: (RestoreApproval & { at: string }) | null;
   /** ISO time at which an approval that is waited for expires. */
   deadline: string | null;
-  /** Archive of the backup taken before. */
+  /** Id of the backup taken before. */
   backupBefore: string | null;
   result: RestoreResult | null;
   /** Documents that failed, and namespaces that differ; at most 100. */
@@ -210,7 +211,7 @@ export interface RestoreStatus {
 /** Input of the `drill` workflow. */
 export interface DrillInput {
   policy: BackupPolicy;
-  /** Name of the archive. */
+  /** Id of the backup. */
   backup: string;
   starter: string;
 }

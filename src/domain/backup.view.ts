@@ -53,7 +53,6 @@ export function backupDetails(status: BackupStatus): string {
     status.problems.map((text) => `- ${escapeMarkdown(text)}`).join('\n'),
     table([
       ['Policy', status.policy],
-      ['Archive', status.archive],
       ['Planned for', clock(status.scheduledAt)],
       ['Limit', status.throttle && limitText(status.throttle)],
       ...resultRows(status),
@@ -73,7 +72,7 @@ function limitText({ mbPerSecond, by }: NonNullable<BackupStatus['throttle']>): 
 function resultRows({ result, prune, drill }: BackupStatus): Row[] {
   if (!result) return [];
   return [
-    ['At', result.location],
+    ['Archive', `${result.archive} at ${result.location}`],
     ['Consistency', result.consistency],
     ['Holds', `${result.documents} documents of ${result.namespaces} namespaces, ${bytesText(result.bytes)}`],
     ['Size', bytesText(result.size)],

@@ -25,6 +25,9 @@ export const SEARCH_ATTRIBUTES = [
   'SlipwayImage',
   'SlipwayStarter',
   'SlipwayKey',
+  /** Backups: the policy, and the time of its newest verified backup (ISO 8601, so that it sorts). */
+  'SlipwayPolicy',
+  'SlipwayLastVerified',
 ] as const;
 
 /** Field manager of every write. */

@@ -1,0 +1,32 @@
+/** The activities of backups as workflows see them, grouped by kind of work: each kind has its own bounds. */
+import { proxyActivities } from '@temporalio/workflow';
+import type { BackupActivities } from '../activities/backup.types.ts';
+
+const patient = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' } as const;
+
+/** Reads and small writes at source and destination. */
+export const quick = proxyActivities<BackupActivities>({
+  startToCloseTimeout: '5m',
+  scheduleToCloseTimeout: '30m',
+  heartbeatTimeout: '30s',
+  retry: patient,
+});
+
+/**
+ * Moving data, for hours. Attempts are counted, for each may take hours; a server or a network that is away is waited
+ * for during about half an hour.
+ */
+export const haul = proxyActivities<BackupActivities>({
+  startToCloseTimeout: '24h',
+  scheduleToCloseTimeout: '48h',
+  heartbeatTimeout: '30s',
+  retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '5m', maximumAttempts: 12 },
+});
+
+/** Cleaning up: worth trying for long, but nobody waits for ever. */
+export const tidy = proxyActivities<BackupActivities>({
+  startToCloseTimeout: '10m',
+  scheduleToCloseTimeout: '1h',
+  heartbeatTimeout: '30s',
+  retry: patient,
+});
