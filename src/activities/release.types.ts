@@ -2,8 +2,10 @@
  * The activities a release is made of. Workflows import this contract as types only. Every one of them re-reads live
  * state, may run twice, and writes under the field manager `slipway` with the object's resourceVersion as precondition.
  *
- * Failures (ApplicationFailure types): `WorkloadGone`, `Forbidden`, `RecordOfAnother`, `WorkloadRejected` (422, with the
- * API server's sentence) are not retryable; everything else is (409, 429, 5xx, network), for the caller's timeout to bound.
+ * Failures (ApplicationFailure types): `WorkloadGone`, `WorkloadChanged` (only `begin`: not what was planned with),
+ * `Forbidden` (after a few attempts: an API server that has just started forbids everything), `RecordOfAnother`,
+ * `WorkloadRejected` (400, 422 or a webhook's no, with the API server's sentence) are not retryable; everything else is
+ * (409, 429, 5xx, network), for the caller's timeout to bound.
  */
 import type { Observation, Preflight, Target, Undo } from '../domain/workload.types.ts';
 import type { RollingStrategy } from '../domain/canary.ts';

@@ -37,7 +37,9 @@ export function driftOf(deployment: Deployment, order: Expected, stable: PodTemp
   const record = found.state === 'live' && isOurs(found.record, order.actor) ? found.record : null;
   const differences = [
     ...templateDifferences(deployment.spec.template, order, record, stable),
-    ...(order.expect === 'held' || order.expect === 'rolling' ? specDifferences(deployment, order, record) : []),
+    ...(order.expect === 'held' || order.expect === 'rolling'
+      ? specDifferences(deployment, order, record)
+      : []),
     ...(order.expect === 'restored' || record ? [] : [recordDifference(deployment)]),
   ];
   const live = templateDigest(deployment.spec.template);
@@ -75,7 +77,11 @@ function imageDifferences(live: PodTemplate, images: Record<string, string>): Di
   return differences(live, withImages(live, images), 'spec.template');
 }
 
-function specDifferences(deployment: Deployment, order: Expected, record: ReleaseRecord | null): Difference[] {
+function specDifferences(
+  deployment: Deployment,
+  order: Expected,
+  record: ReleaseRecord | null,
+): Difference[] {
   const { spec } = deployment;
   const held = order.expect === 'held';
   const wanted = {
@@ -89,12 +95,20 @@ function specDifferences(deployment: Deployment, order: Expected, record: Releas
     if (found !== expected) list.push({ field, found: String(found), expected: String(expected) });
   };
   compare('spec.minReadySeconds', spec.minReadySeconds ?? 0, wanted.minReadySeconds);
-  compare('spec.progressDeadlineSeconds', spec.progressDeadlineSeconds ?? 600, wanted.progressDeadlineSeconds);
+  compare(
+    'spec.progressDeadlineSeconds',
+    spec.progressDeadlineSeconds ?? 600,
+    wanted.progressDeadlineSeconds,
+  );
   compare('spec.strategy.type', spec.strategy.type, 'RollingUpdate');
   compare('spec.paused', spec.paused ?? false, false);
   const live = strategyOf(deployment);
   if (strategy && !sameStrategy(strategy, live)) {
-    list.push({ field: 'spec.strategy.rollingUpdate', found: canonicalJson(live), expected: canonicalJson(strategy) });
+    list.push({
+      field: 'spec.strategy.rollingUpdate',
+      found: canonicalJson(live),
+      expected: canonicalJson(strategy),
+    });
   }
   return list;
 }
@@ -128,7 +142,8 @@ function differences(found: unknown, expected: unknown, path: string): Differenc
   return [
     {
       field: path,
-      found: found === undefined ? 'absent' : shown ? text(found) : expected === undefined ? 'present' : 'changed',
+      found:
+        found === undefined ? 'absent' : shown ? text(found) : expected === undefined ? 'present' : 'changed',
       expected: expected === undefined ? 'absent' : shown ? text(expected) : 'as launched',
     },
   ];

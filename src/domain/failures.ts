@@ -5,6 +5,8 @@ export const FAILURE = {
   /** The release could not be brought to a safe end; a person is needed. Details: the release's status. */
   needsPerson: 'NeedsPerson',
   workloadGone: 'WorkloadGone',
+  /** What the release was planned for is not there any more; plan anew. Nothing was touched. */
+  workloadChanged: 'WorkloadChanged',
   forbidden: 'Forbidden',
   recordOfAnother: 'RecordOfAnother',
   workloadRejected: 'WorkloadRejected',

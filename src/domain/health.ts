@@ -93,7 +93,10 @@ function waitingProblem(status: ContainerStatus): { reason: string; message: str
   return { reason: waiting.reason, message: words.join('; ') || waiting.reason };
 }
 
-function restartProblem(status: ContainerStatus, allowed: number): { reason: string; message: string } | null {
+function restartProblem(
+  status: ContainerStatus,
+  allowed: number,
+): { reason: string; message: string } | null {
   const last = status.state?.terminated ?? status.lastState?.terminated;
   if (last?.reason === 'OOMKilled') {
     return { reason: 'OOMKilled', message: `out of memory, ${exitOf(last)}, ${times(status.restartCount)}` };

@@ -60,7 +60,11 @@ export interface PodSpec {
 }
 
 export interface PodTemplate {
-  metadata?: { labels?: Record<string, string>; annotations?: Record<string, string>; [field: string]: unknown };
+  metadata?: {
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    [field: string]: unknown;
+  };
   spec: PodSpec;
 }
 
@@ -94,7 +98,12 @@ export interface Deployment extends KubeObject {
 
 export interface ReplicaSet extends KubeObject {
   spec: { replicas?: number; template: PodTemplate };
-  status?: { replicas?: number; readyReplicas?: number; availableReplicas?: number; conditions?: Condition[] };
+  status?: {
+    replicas?: number;
+    readyReplicas?: number;
+    availableReplicas?: number;
+    conditions?: Condition[];
+  };
 }
 
 export interface TerminatedState {

@@ -4,8 +4,9 @@ import { fingerprint } from './digest.ts';
 import { driftOf, type Expected } from './drift.ts';
 import { healthOf, readySince } from './health.ts';
 import type { Deployment, Pod, ReplicaSet, WorkloadObjects } from './objects.types.ts';
+import { controllerOf } from './owner.ts';
 import { holdOf, isOurs, recordState } from './record.ts';
-import { hashOf, revisionOf, sameTemplate } from './template.ts';
+import { hashOf, imagesOf, revisionOf, sameTemplate } from './template.ts';
 import type { Observation, PodProblem, RevisionState } from './workload.types.ts';
 
 export interface Outlook extends Expected {
@@ -32,8 +33,10 @@ export function observe(objects: WorkloadObjects | null, outlook: Outlook, now: 
   }
   const { deployment, replicaSets } = objects;
   const { stableHash } = outlook.undo;
-  const stable = replicaSets.find((replicaSet) => hashOf(replicaSet) === stableHash) ?? null;
-  const canary = canaryOf(deployment, replicaSets, stableHash);
+  const { stable, canary } =
+    outlook.expect === 'restored'
+      ? rolesAfter(deployment, replicaSets, outlook)
+      : rolesDuring(deployment, replicaSets, stableHash);
   const readiness = { pods: objects.pods, seconds: outlook.undo.minReadySeconds, now };
   const stableState = revisionState(stable, readiness);
   const canaryState = revisionState(canary, readiness);
@@ -63,16 +66,41 @@ export function observe(objects: WorkloadObjects | null, outlook: Outlook, now: 
   };
 }
 
-/** The ReplicaSet of the template that the Deployment has now, unless that is the stable one. */
-export function canaryOf(
-  deployment: Deployment,
-  replicaSets: ReplicaSet[],
-  stableHash: string,
-): ReplicaSet | null {
-  const current = replicaSets
-    .filter((replicaSet) => sameTemplate(replicaSet.spec.template, deployment.spec.template))
-    .sort((a, b) => revisionOf(b) - revisionOf(a))[0];
-  return current && hashOf(current) !== stableHash ? current : null;
+interface Roles {
+  stable: ReplicaSet | null;
+  canary: ReplicaSet | null;
+}
+
+/** During a release, canary is the ReplicaSet of the template that the Deployment has now, unless that is stable. */
+function rolesDuring(deployment: Deployment, replicaSets: ReplicaSet[], stableHash: string): Roles {
+  const current = currentOf(deployment, replicaSets);
+  return {
+    stable: replicaSets.find((replicaSet) => hashOf(replicaSet) === stableHash) ?? null,
+    canary: current && hashOf(current) !== stableHash ? current : null,
+  };
+}
+
+/**
+ * After a rollback, canary is what still has an image that was launched, and stable what the Deployment has now. That
+ * is another ReplicaSet than before the release when somebody changed more than images meanwhile.
+ */
+function rolesAfter(deployment: Deployment, replicaSets: ReplicaSet[], { images, undo }: Outlook): Roles {
+  const launched = ({ spec }: ReplicaSet): boolean => {
+    const own = imagesOf(spec.template);
+    return Object.entries(images).some(([name, image]) => image !== undo.images[name] && own[name] === image);
+  };
+  const newest = replicaSets
+    .filter(launched)
+    .sort((a, b) => runningOf(b) - runningOf(a) || revisionOf(b) - revisionOf(a));
+  const current = currentOf(deployment, replicaSets);
+  return { stable: current && !launched(current) ? current : null, canary: newest[0] ?? null };
+}
+
+/** The ReplicaSet of the template that the Deployment has now. */
+export function currentOf(deployment: Deployment, replicaSets: ReplicaSet[]): ReplicaSet | null {
+  const { template } = deployment.spec;
+  const same = replicaSets.filter(({ spec }) => sameTemplate(spec.template, template));
+  return same.sort((a, b) => revisionOf(b) - revisionOf(a))[0] ?? null;
 }
 
 /** As `kubectl rollout status` judges: every pod updated and available, none old. */
@@ -94,9 +122,7 @@ export function isObserved({ metadata, status }: Deployment): boolean {
 
 /** Pods that a ReplicaSet owns. */
 export function podsOf(replicaSet: ReplicaSet, pods: Pod[]): Pod[] {
-  return pods.filter((pod) =>
-    pod.metadata.ownerReferences?.some((owner) => owner.controller && owner.uid === replicaSet.metadata.uid),
-  );
+  return pods.filter((pod) => controllerOf(pod) === replicaSet.metadata.uid);
 }
 
 interface Readiness {

@@ -2,7 +2,7 @@
  * The writes of a release as pure decisions: from the workload as it is now to one strategic merge patch, to nothing at
  * all, or to a refusal. Whoever sends the patch adds the resourceVersion of the very object that was looked at.
  */
-import { holdFields } from './canary.ts';
+import type { RollingStrategy } from './canary.ts';
 import { HELD_MIN_READY_SECONDS, HELD_PROGRESS_DEADLINE_SECONDS, RECORD_ANNOTATION } from './names.ts';
 import type { Deployment } from './objects.types.ts';
 import {
@@ -18,7 +18,7 @@ import {
   strategyOf,
 } from './record.ts';
 import { imagesOf, templateDigest, withImages } from './template.ts';
-import type { Hold, Undo } from './workload.types.ts';
+import type { Undo } from './workload.types.ts';
 
 export interface Actor {
   id: string;
@@ -29,14 +29,17 @@ export interface Begin {
   actor: Actor;
   undo: Undo;
   images: Record<string, string>;
-  hold: Hold | null;
-  rolling: Undo['strategy'] | null;
+  /** The hold as it is to be written, `null` to let the rollout run. */
+  hold: RollingStrategy | null;
+  /** spec.replicas for which the hold was computed. */
+  replicas: number;
+  rolling: RollingStrategy | null;
   changeCause: string;
 }
 
 export interface Adjust {
   actor: Actor;
-  hold: Hold;
+  hold: RollingStrategy;
   /** spec.replicas for which the hold was computed. */
   replicas: number;
 }
@@ -81,9 +84,8 @@ export function beginPatch(deployment: Deployment, order: Begin, now: string): D
   }
   const changed = changedSince(deployment, order.undo, order.images);
   if (changed) return { do: 'refuse', why: 'WorkloadChanged', message: changed };
-  const strategy = order.hold
-    ? holdFields(order.hold, deployment.spec.replicas, order.undo.strategy)
-    : order.rolling;
+  if (order.hold && deployment.spec.replicas !== order.replicas) return { do: 'stale' };
+  const strategy = order.hold ?? order.rolling;
   const record: ReleaseRecord = {
     v: 1,
     ...order.actor,
@@ -119,17 +121,31 @@ export function beginPatch(deployment: Deployment, order: Begin, now: string): D
   };
 }
 
+/** Makes the record say of the template what the API server made of it. */
+export function amendPatch(deployment: Deployment): Decision {
+  const found = recordState(deployment);
+  const template = templateDigest(deployment.spec.template);
+  if (found.state !== 'live' || found.record.template === template) return { do: 'nothing' };
+  const record = formatRecord({ ...found.record, template });
+  return { do: 'patch', patch: { metadata: { annotations: { [RECORD_ANNOTATION]: record } } } };
+}
+
 /** Moves the hold of a held workload. */
 export function adjustPatch(deployment: Deployment, order: Adjust): Decision {
   const own = ownRecord(deployment, order.actor);
   if ('do' in own) return own;
   if (own.phase !== 'held') {
-    return { do: 'refuse', why: 'RecordOfAnother', message: `the release is no longer held, it is ${own.phase}` };
+    return {
+      do: 'refuse',
+      why: 'RecordOfAnother',
+      message: `the release is no longer held, it is ${own.phase}`,
+    };
   }
   if (deployment.spec.replicas !== order.replicas) return { do: 'stale' };
-  const strategy = holdFields(order.hold, order.replicas, own.undo.strategy);
+  const strategy = order.hold;
   const recorded = own.strategy !== null && sameStrategy(own.strategy, strategy);
-  if (recorded && isHeld(deployment) && sameStrategy(strategy, strategyOf(deployment))) return { do: 'nothing' };
+  if (recorded && isHeld(deployment) && sameStrategy(strategy, strategyOf(deployment)))
+    return { do: 'nothing' };
   return {
     do: 'patch',
     patch: {
@@ -169,7 +185,8 @@ export function rollBackPatch(deployment: Deployment, order: UndoOrder): Decisio
   const images = own ? order.undo.images : stillOurs(deployment, order);
   const template = templatePatch(deployment, images);
   // After promotion strategy and deadlines are the workload's own again, and others may have changed them.
-  const overridden = isHeld(deployment) || (own ? own.phase !== 'guarding' : isLabelled(deployment, order.actor));
+  const overridden =
+    isHeld(deployment) || (own ? own.phase !== 'guarding' : isLabelled(deployment, order.actor));
   const spec = { ...(overridden && specPatch(deployment, order.undo)), ...(template && { template }) };
   const metadata = metadataPatch(deployment, order.actor, own, Object.keys(spec).length > 0);
   if (Object.keys(spec).length === 0 && !metadata) return { do: 'nothing' };
@@ -188,7 +205,11 @@ export function finishPatch(deployment: Deployment, order: UndoOrder): Decision 
     return metadata ? { do: 'patch', patch: { metadata } } : { do: 'nothing' };
   }
   if (found.record.phase !== 'guarding') {
-    return { do: 'refuse', why: 'RecordOfAnother', message: `the release is ${found.record.phase}, not promoted` };
+    return {
+      do: 'refuse',
+      why: 'RecordOfAnother',
+      message: `the release is ${found.record.phase}, not promoted`,
+    };
   }
   return {
     do: 'patch',

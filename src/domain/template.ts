@@ -46,7 +46,7 @@ export function ownTemplate(template: PodTemplate): PodTemplate {
 
 /** Whether the Deployment controller takes both for the same revision. */
 export function sameTemplate(a: PodTemplate, b: PodTemplate): boolean {
-  return canonicalJson(comparable(a)) === canonicalJson(comparable(b));
+  return comparable(a) === comparable(b);
 }
 
 /** Fingerprint of a template, blind to the controller's label. */
@@ -54,11 +54,18 @@ export function templateDigest(template: PodTemplate): string {
   return fingerprint(comparable(template));
 }
 
-function comparable(template: PodTemplate): unknown {
+/** Objects read from the API server are never changed in place, so each template is written out once. */
+const written = new WeakMap<PodTemplate, string>();
+
+function comparable(template: PodTemplate): string {
+  const known = written.get(template);
+  if (known !== undefined) return known;
   const own = ownTemplate(template);
   // `creationTimestamp: null` comes and goes with the version of the API server.
   const { creationTimestamp: _, ...metadata } = own.metadata ?? {};
-  return { metadata, spec: own.spec };
+  const text = canonicalJson({ metadata, spec: own.spec });
+  written.set(template, text);
+  return text;
 }
 
 /** pod-template-hash of a ReplicaSet. */

@@ -1,0 +1,9 @@
+/** All activities of a worker, built from what they work on. */
+import { createReleaseActivities, type ReleaseDependencies } from './release.ts';
+import type { ReleaseActivities } from './release.types.ts';
+
+export type ActivityDependencies = ReleaseDependencies;
+
+export function createActivities(dependencies: ActivityDependencies): ReleaseActivities {
+  return createReleaseActivities(dependencies);
+}

@@ -1,0 +1,30 @@
+/** What a process needs to work with one cluster, opened once and shared by all its activities. */
+import { KubeClient, type KubeClientOptions } from './client.ts';
+import { connect, type ConnectionOptions } from './connection.ts';
+import { NamespaceCaches } from './namespace-cache.ts';
+
+export interface Kube {
+  client: KubeClient;
+  caches: NamespaceCaches;
+  /** Ends all streams and connections. */
+  close(): void;
+}
+
+/** Opens the cluster of a kubeconfig, or the pod's own. Throws Error when there is no usable configuration. */
+export async function openKube(
+  options: ConnectionOptions & Omit<KubeClientOptions, 'connection'> = {},
+): Promise<Kube> {
+  return kubeOf(new KubeClient({ ...options, connection: await connect(options) }));
+}
+
+export function kubeOf(client: KubeClient): Kube {
+  const caches = new NamespaceCaches({ client });
+  return {
+    client,
+    caches,
+    close: () => {
+      caches.stop();
+      client.connection.close();
+    },
+  };
+}
