@@ -4,7 +4,6 @@
  */
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { build, type Metafile, type Plugin } from 'esbuild';
 
@@ -20,6 +19,9 @@ const target = `node${engines.node.replace(/^\D*/, '')}`;
 /** CommonJS packages inside an ES module still ask for `require`. */
 const REQUIRE =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+
+/** Modules that run for days; they start when they start. */
+const SERVERS = ['worker', 'gateway'];
 
 const common = {
   bundle: true,
@@ -58,15 +60,15 @@ async function bundleCommand(): Promise<Metafile> {
     minifyWhitespace: true,
     minifySyntax: true,
     chunkNames: 'chunks/[name]-[hash]',
-    plugins: [separate('worker.ts', '../worker.js')],
+    plugins: SERVERS.map((name) => separate(`${name}.ts`, `../${name}.js`)),
     external: ['@temporalio/worker', '@temporalio/core-bridge'],
   });
   return metafile;
 }
 
-/** The worker keeps its packages outside: some are native, and all must share one copy of Temporal's context. */
-async function bundleWorker(): Promise<Metafile> {
-  const { metafile } = await build({ ...common, entryPoints: [source('worker.ts')], packages: 'external' });
+/** What serves keeps its packages outside: some are native, and all must share one copy of Temporal's context. */
+async function bundleServer(name: string): Promise<Metafile> {
+  const { metafile } = await build({ ...common, entryPoints: [source(`${name}.ts`)], packages: 'external' });
   return metafile;
 }
 
@@ -89,15 +91,16 @@ function report(file: string): void {
 }
 
 rmSync(dist, { recursive: true, force: true });
-const command = await bundleCommand();
-chmodSync(join(dist, 'cli.js'), 0o755);
-for (const file of Object.keys(command.outputs)) report(join(root, file));
-for (const [entry, bundle] of [
-  ['worker.ts', bundleWorker],
-  ['workflows/index.ts', bundleWorkflows],
-] as const) {
-  if (!existsSync(source(entry))) console.warn(`src/${entry} does not exist yet, so it is left out`);
-  else if (bundle === bundleWorkflows) report(await bundleWorkflows());
-  else for (const file of Object.keys((await bundleWorker()).outputs)) report(join(root, file));
+const bundles = [await bundleCommand(), ...(await Promise.all(SERVERS.filter(exists).map(bundleServer)))];
+for (const { outputs } of bundles) {
+  for (const file of Object.keys(outputs)) report(join(root, file));
 }
-process.exitCode = 0;
+chmodSync(join(dist, 'cli.js'), 0o755);
+if (exists('workflows/index')) report(await bundleWorkflows());
+
+/** While a part is not written yet, the others can still be built. */
+function exists(name: string): boolean {
+  const found = existsSync(source(`${name}.ts`));
+  if (!found) console.warn(`src/${name}.ts does not exist yet, so it is left out`);
+  return found;
+}

@@ -1,6 +1,7 @@
 /** The command tree. Definitions are plain and cheap; every action imports its own code when it runs. */
 import { Command } from 'commander';
 import { addCompletionCommands } from './completion.ts';
+import { addGatewayCommand } from './gateway.ts';
 import { addReleaseCommands } from './release.ts';
 import type { Session } from './session.ts';
 import { addSetupCommand } from './setup.ts';
@@ -41,6 +42,7 @@ First steps:
 Temporal is found by TEMPORAL_ADDRESS, TEMPORAL_PROFILE and the other standard variables, Kubernetes by KUBECONFIG.`,
     );
   addReleaseCommands(program, context);
+  addGatewayCommand(program, context);
   addSetupCommand(program, context);
   addCompletionCommands(program, context);
   addVersionCommand(program, context);

@@ -138,7 +138,7 @@ export function wanted(
   { colors, now }: Pick<RenderOptions, 'colors' | 'now'>,
 ): string[] {
   const target = `${status.namespace}/${status.workload}`;
-  const { gate, paused, phase, deadline, next, step } = status;
+  const { gate, paused, phase, deadline, next } = status;
   const otherwise =
     deadline && next
       ? [`If nobody acts: in ${span(Date.parse(deadline) - now)} (${clock(deadline, now)}) ${next}.`]
@@ -159,13 +159,6 @@ export function wanted(
       `${colors.bold('Wanted from you:')} ${count(left, 'approval')} for gate ${colors.bold(gate.name)}${eyes}${given ? ` (given: ${given})` : ''}.`,
       `  slipway release approve ${target} ${flags}`,
       `  slipway release reject ${target} ${flags}`,
-      ...otherwise,
-    ];
-  }
-  if (step?.text.startsWith('hold') && status.outcome === null && phase !== 'rolling-back') {
-    return [
-      `${colors.bold('Wanted from you:')} the roll holds; let it go on with:`,
-      `  slipway release resume ${target}`,
       ...otherwise,
     ];
   }
