@@ -3,11 +3,13 @@
  * its description per line, then `:DIRECTIVE`.
  */
 import type { Command, Option } from 'commander';
+import type { ListedRelease } from '../client.ts';
 import type { Session } from './session.ts';
 
 const DIRECTIVE = { files: ':0', noFiles: ':4' } as const;
 /** A shell that waits for its Tab waits for nothing else. */
 const NAMES_WITHIN_MS = 1_000;
+const MOST_NAMES = 100;
 
 interface Candidate {
   value: string;
@@ -16,7 +18,9 @@ interface Candidate {
 
 /** `words` are those after `slipway`; the last one is being typed and may be empty. */
 export async function complete(program: Command, words: string[], session: Session): Promise<string[]> {
-  const typed = words.at(-1) ?? '';
+  const last = words.at(-1) ?? '';
+  // bash makes three words of --output=json.
+  const typed = last === '=' ? '' : last;
   const { command, args, pending } = walk(program, words.slice(0, -1));
   if (pending) return lines(optionValues(pending), typed, pending.attributeName() === 'file');
   const inline = /^(--[\w-]+)=(.*)$/.exec(typed);
@@ -43,6 +47,7 @@ function walk(
   let args: string[] = [];
   let pending: Option | undefined;
   for (const word of words) {
+    if (word === '=') continue;
     if (pending) pending = undefined;
     else if (word.startsWith('-')) {
       const option = command.options.find(({ long, short }) => word === long || word === short);
@@ -89,27 +94,49 @@ async function argumentValues(
 
 /** Names of running releases, or nothing when Temporal does not answer in time. */
 async function runningReleases(words: string[], session: Session): Promise<Candidate[]> {
-  const valueOf = (flag: string) => words[words.indexOf(flag) + 1 || words.length];
+  const valueOf = (...names: string[]) => {
+    const at = words.findIndex((word) => names.includes(word));
+    return at < 0 ? undefined : words[at + 1];
+  };
   const address = valueOf('--address');
-  const namespace = valueOf('-n') ?? valueOf('--namespace');
-  const listed = (async () => {
-    const client = await session.connect(address === undefined ? {} : { address });
-    try {
-      return await client.list({ limit: 100, ...(namespace === undefined ? {} : { namespace }) });
-    } finally {
-      await client.close();
-    }
-  })();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<[]>((resolve) => {
-    timer = setTimeout(() => resolve([]), NAMES_WITHIN_MS);
+  const namespace = valueOf('-n', '--namespace');
+  const releases = await listWithin(NAMES_WITHIN_MS, session, {
+    ...(address === undefined ? {} : { address }),
+    ...(namespace === undefined ? {} : { namespace }),
   });
-  const releases = await Promise.race([listed.catch(() => []), late]);
-  clearTimeout(timer);
   return releases.map((each) => ({
     value: namespace === undefined ? `${each.namespace}/${each.workload}` : each.workload,
     description: `${each.phase ?? 'running'}: ${each.image}`,
   }));
+}
+
+async function listWithin(
+  ms: number,
+  session: Session,
+  where: { address?: string; namespace?: string },
+): Promise<ListedRelease[]> {
+  const { address, namespace } = where;
+  const started = session.now();
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const client = await session.connect({
+      connectWithin: ms,
+      ...(address === undefined ? {} : { address }),
+    });
+    const late = new Promise<[]>((resolve) => {
+      timer = setTimeout(() => resolve([]), Math.max(0, ms - (session.now() - started)));
+    });
+    const listed = client.list({ limit: MOST_NAMES, ...(namespace === undefined ? {} : { namespace }) });
+    try {
+      return await Promise.race([listed.catch(() => []), late]);
+    } finally {
+      await client.close();
+    }
+  } catch {
+    return [];
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function lines(candidates: Candidate[], typed: string, files: boolean): string[] {

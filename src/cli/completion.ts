@@ -1,12 +1,13 @@
 /** `slipway completion SHELL` prints the script; the script asks `slipway complete -- WORD ...` for every Tab. */
 import { Argument, type Command } from 'commander';
+import { completionScript, SHELLS, type Shell } from './completion-scripts.ts';
 import type { Context } from './program.ts';
 
 export function addCompletionCommands(program: Command, { session }: Context): void {
   program
     .command('completion')
     .description('print the completion script of a shell')
-    .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish']))
+    .addArgument(new Argument('<shell>').choices(SHELLS))
     .addHelpText(
       'after',
       `
@@ -15,10 +16,7 @@ Examples:
   $ source <(slipway completion zsh)
   $ slipway completion fish > ~/.config/fish/completions/slipway.fish`,
     )
-    .action(async (shell: 'bash' | 'zsh' | 'fish') => {
-      const { script } = await import('@bomb.sh/tab');
-      script(shell, 'slipway', 'slipway');
-    });
+    .action((shell: Shell) => session.write(completionScript(shell)));
   program
     .command('complete', { hidden: true })
     .argument('[words...]')

@@ -25,6 +25,7 @@ export function processSession(): Session {
       return await SlipwayClient.connect({
         ...(flags.address === undefined ? {} : { address: flags.address }),
         ...(flags.profile === undefined ? {} : { profile: flags.profile }),
+        ...(flags.connectWithin === undefined ? {} : { timeoutMs: flags.connectWithin }),
         ...(flags.temporalNamespace === undefined ? {} : { namespace: flags.temporalNamespace }),
       });
     },

@@ -15,6 +15,8 @@ export interface ConnectFlags {
   address?: string;
   profile?: string;
   temporalNamespace?: string;
+  /** Time to establish the connection, in milliseconds; the client's own bound when not given. No flag of the command line. */
+  connectWithin?: number;
 }
 
 export interface Session {
