@@ -160,6 +160,28 @@ describe.each(named)('the pods of %s', (_, deployment) => {
   });
 });
 
+test('Slipway listens on the ports that its containers name, and Alertmanager posts to one of them', () => {
+  const addresses = deployments
+    .flatMap(containersOf)
+    .flatMap((container) =>
+      (container.env ?? []).flatMap(({ name, value }) =>
+        name.endsWith('_ADDRESS')
+          ? [{ name, value, ports: container.ports?.map((port) => port.containerPort) }]
+          : [],
+      ),
+    );
+  expect(addresses.map(({ name }) => name).toSorted((a, b) => a.localeCompare(b))).toEqual([
+    'SLIPWAY_GATEWAY_ADDRESS',
+    'SLIPWAY_METRICS_ADDRESS',
+  ]);
+  for (const { name, value, ports } of addresses)
+    expect(ports, name).toEqual([Number(value?.replace(/^:/, ''))]);
+  const alertmanager = readFileSync(join(ROOT, 'deploy/alerting/alertmanager.yaml'), 'utf8');
+  const service = all<Service>('Service').find(({ metadata }) => metadata.name === 'slipway-gateway');
+  const host = `${service?.metadata.name}.${service?.metadata.namespace}.svc:${service?.spec?.ports?.[0]?.port}`;
+  expect(alertmanager).toContain(`url: http://${host}/v1/alerts`);
+});
+
 test('only the worker holds a token of the Kubernetes API', () => {
   const mounted = named.filter(
     ([, deployment]) => podOf(deployment).spec.automountServiceAccountToken !== false,
