@@ -124,7 +124,7 @@ export class SlipwayClient {
     return history(this.#api, namespace, name, limit);
   }
 
-  /** Releases that stand in line behind the running one; `null` when nobody does or no worker says. */
+  /** Releases that stand in line behind the running one; `null` when no worker says. */
   waiting(namespace: string, name: string): Promise<QueueStatus['waiting'] | null> {
     return waitingReleases(this.#api, namespace, name);
   }

@@ -11,8 +11,8 @@ import { describe, type ReleaseRef, runByKey, waitingReleases } from './start.ts
 import { noRelease, queryStatus, type ReleaseView, viewRelease } from './view.ts';
 
 const DEFAULT_INTERVAL_MS = 1_000;
-/** How long a release may be neither in line nor started before it counts as lost: the index lags, queues restart. */
-const LOST_AFTER_MS = 60_000;
+/** How long a release may be neither in line nor started before it counts as gone: the index lags by a second or two. */
+const GONE_AFTER_MS = 10_000;
 
 /** What a watcher hears between start and end. */
 export type Progress =
@@ -90,14 +90,14 @@ async function turnOf(
     throw new SlipwayError('failed', `a release without run or key cannot be followed: ${id}`);
   const [, namespace = '', ...rest] = id.split('.');
   let seen = Date.now();
-  while (Date.now() - seen < LOST_AFTER_MS) {
+  while (Date.now() - seen < GONE_AFTER_MS) {
     signal.throwIfAborted();
     try {
       const run = await startedRun(api, id, key);
       if (run !== null) return run;
       const waiting = await waitingReleases(api, namespace, rest.join('.'));
       const ahead = waiting?.findIndex((each) => each.key === key) ?? -1;
-      if (waiting === null || ahead >= 0) seen = waiting === null ? seen : Date.now();
+      if (waiting === null || ahead >= 0) seen = Date.now();
       tell({ kind: 'queued', ahead: ahead >= 0 ? ahead : null });
     } catch (error) {
       if (!isTransient(error)) throw error;
@@ -106,7 +106,10 @@ async function turnOf(
     }
     await delay(intervalMs, undefined, { signal });
   }
-  throw new SlipwayError('failed', `the release with the key "${key}" left the line without being started`);
+  throw new SlipwayError(
+    'failed',
+    `the release with the key "${key}" left the line without being started; a newer one that supersedes takes the place of all that wait`,
+  );
 }
 
 async function startedRun(api: Api, id: string, key: string): Promise<string | null> {

@@ -151,17 +151,16 @@ async function enqueue(api: Api, request: StartRequest): Promise<Started> {
   const start = new WithStartWorkflowOperation(WORKFLOW.queue, {
     workflowId: releaseQueueId(namespace, name),
     taskQueue: TASK_QUEUE,
-    args: [{ namespace, name }],
+    args: [],
     workflowIdConflictPolicy: 'USE_EXISTING',
     staticSummary: `Releases of ${namespace}/${name} that wait for their turn`,
   });
   try {
     await api.raw(UPDATE_MS, () =>
-      api.client.workflow.executeUpdateWithStart<
-        (target: { namespace: string; name: string }) => Promise<void>,
-        QueueStatus,
-        [EnqueueCommand]
-      >('enqueue', { startWorkflowOperation: start, args: [command], updateId: `enqueue-${key}` }),
+      api.client.workflow.executeUpdateWithStart<() => Promise<void>, QueueStatus, [EnqueueCommand]>(
+        'enqueue',
+        { startWorkflowOperation: start, args: [command], updateId: `enqueue-${key}` },
+      ),
     );
   } catch (error) {
     throw await updateError(api, releaseQueueId(namespace, name), 'enqueue', error);
@@ -169,13 +168,13 @@ async function enqueue(api: Api, request: StartRequest): Promise<Started> {
   return { id: releaseId(namespace, name), run: null, key, attached: false, queued: true };
 }
 
-/** Who stands in line, next first; `null` when there is no line or no worker to ask. */
+/** Who stands in line, next first; `null` when there is no worker to ask. */
 export async function waitingReleases(
   api: Api,
   namespace: string,
   name: string,
 ): Promise<QueueStatus['waiting'] | null> {
-  if (!(await queueRuns(api, namespace, name))) return null;
+  if (!(await queueRuns(api, namespace, name))) return [];
   const handle = api.client.workflow.getHandle(releaseQueueId(namespace, name));
   try {
     return (await api.raw(QUERY_MS, () => handle.query<QueueStatus>('queued'))).waiting;

@@ -15,7 +15,6 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { announcement } from '../../../src/domain/announcement.ts';
 import { releaseId } from '../../../src/domain/names.ts';
 import type { Outcome, Phase, ReleaseInput, ReleaseStatus } from '../../../src/domain/release.types.ts';
-import type { Target } from '../../../src/domain/workload.types.ts';
 import * as messages from '../../../src/workflows/messages.ts';
 
 const GATE = { name: 'half', revision: 'abc12' };
@@ -80,7 +79,7 @@ export async function release(input: ReleaseInput): Promise<ReleaseStatus> {
   return status;
 }
 
-export async function releaseQueue({ namespace, name }: Target): Promise<void> {
+export async function releaseQueue(): Promise<void> {
   const waiting: ReleaseInput[] = [];
   const shown = () => ({
     waiting: waiting.map((each) => ({
@@ -105,6 +104,7 @@ export async function releaseQueue({ namespace, name }: Target): Promise<void> {
     const input = waiting.shift();
     if (!input) continue;
     const { memo, summary, searchAttributes } = announcement(input);
+    const { namespace, name } = input.release.metadata;
     await startChild('release', {
       workflowId: releaseId(namespace, name),
       args: [input],

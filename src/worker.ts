@@ -1,0 +1,238 @@
+/** The process that runs workflows and activities. */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { NativeConnection, Worker, WorkflowBundleOption } from '@temporalio/worker';
+import { createActivities } from './activities/index.ts';
+import { createQueueActivities } from './activities/queue.ts';
+import { type ConnectSettings, connectSettings, messageOf } from './client/connection.ts';
+import { BadSetting, SlipwayClient, SlipwayError } from './client.ts';
+import { type Kube, openKube } from './kubernetes/kube.ts';
+import { type HttpServer, type Reply, serve } from './observability/http.ts';
+import { createLogger, type Logger } from './observability/logging.ts';
+import { runMain, stopRequest } from './observability/process.ts';
+import type { Environment } from './observability/settings.ts';
+import { connectWorker } from './worker/connection.ts';
+import { workerMetrics } from './worker/metrics.ts';
+import { type CoreMetrics, installRuntime } from './worker/runtime.ts';
+import { type WorkerSettings, workerSettings } from './worker/settings.ts';
+import { createWorkers } from './worker/workers.ts';
+
+/** Probes and scrapes under way at shutdown. */
+const HTTP_DRAIN_MS = 1_000;
+
+export interface RunWorkerOptions {
+  /** Environment to read; the process's own by default. */
+  env?: Environment;
+  /** Temporal profile, see SlipwayClient. */
+  profile?: string;
+  logger?: Logger;
+  /** Stops the worker like SIGTERM does. */
+  signal?: AbortSignal;
+  /** Instead of the activities on the cluster that KUBECONFIG or the pod names. */
+  activities?: object;
+  /** Instead of the bundle beside this file or the sources. */
+  workflowBundle?: WorkflowBundleOption;
+  /** Only for tests: a bug in workflow code fails the workflow instead of its task being retried for ever. */
+  failOnBugs?: boolean;
+  /** Called once when the worker polls; `url` serves /metrics, /healthz and /readyz. */
+  onReady?: (ready: { url: string | null }) => void;
+}
+
+/**
+ * Runs until the process is told to stop, then drains. Throws `BadSetting`, and `SlipwayError` when Temporal's namespace
+ * cannot be used; a Temporal server that is away is waited for.
+ */
+export async function runWorker(options: RunWorkerOptions = {}): Promise<void> {
+  const env = options.env ?? process.env;
+  const logger = options.logger ?? createLogger({ component: 'worker', env });
+  const settings = workerSettings(env);
+  const temporal = connectSettings({
+    env,
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+  });
+  const stopping = new AbortController();
+  const stopped = stopRequest(options.signal).then((asked) => {
+    logger.info({ asked }, 'worker drains');
+    stopping.abort(new SlipwayError('failed', 'the worker was told to stop'));
+  });
+  const core = await installRuntime(logger, settings.listen !== null);
+  const state: State = { workers: [], reason: `waiting for Temporal at ${temporal.address}` };
+  const http = await listen(settings, state, core, logger);
+  try {
+    await live({
+      options,
+      env,
+      logger,
+      settings,
+      temporal,
+      stopped,
+      signal: stopping.signal,
+      state,
+      url: http?.url ?? null,
+    });
+  } catch (error) {
+    // Being told to stop while still waiting for the server is a normal end.
+    if (!stopping.signal.aborted || error !== stopping.signal.reason) throw error;
+  } finally {
+    await http?.close(HTTP_DRAIN_MS);
+  }
+  logger.info('worker stopped');
+}
+
+interface State {
+  workers: readonly Worker[];
+  /** Why the worker is not ready; `null` when it is. */
+  reason: string | null;
+}
+
+interface Life {
+  options: RunWorkerOptions;
+  env: Environment;
+  logger: Logger;
+  settings: WorkerSettings;
+  temporal: ConnectSettings;
+  stopped: Promise<void>;
+  signal: AbortSignal;
+  state: State;
+  url: string | null;
+}
+
+async function live(life: Life): Promise<void> {
+  const { options, env, logger, settings, temporal, state, signal } = life;
+  const cluster = options.activities
+    ? null
+    : await openKube(env['KUBECONFIG'] ? { kubeconfig: env['KUBECONFIG'] } : {});
+  let connection: NativeConnection | null = null;
+  try {
+    connection = await connectWorker(temporal, logger, signal);
+    const [workers] = await Promise.all([
+      createWorkers({
+        connection,
+        namespace: temporal.namespace,
+        settings,
+        workflows: workflowsOf(options),
+        activities: options.activities ?? {
+          ...createQueueActivities(),
+          ...(cluster && createActivities({ kube: cluster })),
+        },
+        failOnBugs: options.failOnBugs ?? false,
+      }),
+      prepareNamespace(life),
+    ]);
+    state.workers = workers;
+    await poll(workers, life);
+  } finally {
+    await connection?.close();
+    cluster?.close();
+  }
+}
+
+/** Runs the workers until they are told to stop; one that fails takes the other with it, so that the process is restarted. */
+async function poll(
+  workers: readonly Worker[],
+  { state, stopped, logger, options, temporal, url }: Life,
+): Promise<void> {
+  const shutdown = (): void => {
+    state.reason = 'draining';
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  const running = workers.map((worker) => worker.run().finally(shutdown));
+  void stopped.then(shutdown);
+  state.reason = null;
+  logger.info(
+    {
+      temporal: temporal.address,
+      namespace: temporal.namespace,
+      metrics: url,
+      startMs: Math.round(performance.now()),
+      rssMb: Math.round(process.memoryUsage().rss / 1e6),
+    },
+    'worker runs',
+  );
+  options.onReady?.({ url });
+  const results = await Promise.allSettled(running);
+  for (const result of results) {
+    if (result.status !== 'rejected') continue;
+    const { name } = result.reason as Error;
+    if (name !== 'GracefulShutdownPeriodExpiredError') throw result.reason;
+    logger.warn('an activity did not end in time; it will be retried elsewhere after its heartbeat timeout');
+  }
+}
+
+/** Search attributes and retention; a worker that may not register them still runs, where somebody else has done it. */
+async function prepareNamespace({ env, options, logger, settings }: Life): Promise<void> {
+  const profile = options.profile === undefined ? {} : { profile: options.profile };
+  const client = SlipwayClient.lazy({ env, ...profile });
+  try {
+    const { added, retention } = await client.setup({ retention: settings.retention });
+    if (added.length > 0 || retention) logger.info({ added, retention }, "Temporal's namespace was set up");
+  } catch (error) {
+    if (!(error instanceof SlipwayError) || error.code !== 'forbidden') throw error;
+    logger.warn(
+      { reason: error.message },
+      "the namespace could not be set up by this worker; run `slipway setup` with an operator's credentials",
+    );
+  } finally {
+    await client.close();
+  }
+}
+
+async function clusterOf(env: Environment): Promise<Kube> {
+  try {
+    return await openKube(env['KUBECONFIG'] ? { kubeconfig: env['KUBECONFIG'] } : {});
+  } catch (error) {
+    throw new BadSetting(`KUBECONFIG: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function workflowsOf(options: RunWorkerOptions) {
+  if (options.workflowBundle) return { workflowBundle: options.workflowBundle };
+  const built = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
+  if (existsSync(built)) return { workflowBundle: { codePath: built } };
+  return { workflowsPath: fileURLToPath(new URL('./workflows/index.ts', import.meta.url)) };
+}
+
+async function listen(
+  { listen: address, listenIsDefault }: WorkerSettings,
+  state: State,
+  core: CoreMetrics,
+  logger: Logger,
+): Promise<HttpServer | null> {
+  if (!address) return null;
+  const metrics = workerMetrics(() => state.workers, core);
+  try {
+    return await serve({
+      listen: address,
+      setting: 'SLIPWAY_METRICS_ADDRESS',
+      routes: {
+        '/healthz': { GET: () => health(state) },
+        '/readyz': { GET: () => readiness(state) },
+        '/metrics': {
+          GET: async () => ({
+            status: 200,
+            body: await metrics.text(),
+            headers: { 'content-type': metrics.contentType },
+          }),
+        },
+      },
+      onError: (error) => logger.error({ error }, 'request failed'),
+    });
+  } catch (error) {
+    if (!listenIsDefault) throw error;
+    logger.warn({ reason: String(error) }, 'no metrics and no probes: the default address is taken');
+    return null;
+  }
+}
+
+function health({ workers }: State): Reply {
+  const failed = workers.some((worker) => worker.getState() === 'FAILED');
+  return failed ? { status: 500, body: { status: 'failed' } } : { status: 200, body: { status: 'ok' } };
+}
+
+function readiness({ reason }: State): Reply {
+  return reason === null
+    ? { status: 200, body: { status: 'ready' } }
+    : { status: 503, body: { status: 'not ready', reason } };
+}
+
+if (import.meta.main) await runMain(() => runWorker());
