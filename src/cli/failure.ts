@@ -46,6 +46,9 @@ const EXITS: Record<string, ExitCode> = {
   'another-release': EXIT.otherRelease,
 };
 
+/** Errors that have a name of their own, and no code. */
+const CODES: Record<string, string> = { KubeError: 'kubernetes', NothingToRestore: 'nothing-to-restore' };
+
 /**
  * Errors are told apart by their `code` or `name`, not by their class: the classes live in modules that load Temporal
  * or zod, and a mistyped flag must not wait for those.
@@ -61,7 +64,8 @@ export function explain(error: unknown): Explanation {
     const { problems, source } = error as Error & { problems?: unknown; source?: unknown };
     return { code: 'bad-input', message: error.message, exit: EXIT.badInput, details: { source, problems } };
   }
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'internal';
+  const code =
+    CODES[error.name] ?? ('code' in error && typeof error.code === 'string' ? error.code : 'internal');
   const details = 'running' in error ? { details: { running: error.running } } : {};
   return { code, message: oneLine(error), exit: EXITS[code] ?? EXIT.failed, ...details };
 }

@@ -3,6 +3,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
 import picocolors from 'picocolors';
 import type { Session, Terminal } from './session.ts';
+import { VERSION } from './version.ts';
 
 const MAX_STDIN_BYTES = 1024 * 1024;
 
@@ -20,6 +21,10 @@ export function processSession(): Session {
     now: Date.now,
     confirm,
     interrupted: () => interrupted(gone.signal),
+    async openKube(options) {
+      const { openKube } = await import('../kubernetes/kube.ts');
+      return await openKube({ ...options, version: VERSION });
+    },
     async connect(flags) {
       const { SlipwayClient } = await import('../client.ts');
       return await SlipwayClient.connect({

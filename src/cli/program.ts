@@ -3,10 +3,12 @@ import { Command } from 'commander';
 import { addCompletionCommands } from './completion.ts';
 import { addGatewayCommand } from './gateway.ts';
 import { addReleaseCommands } from './release.ts';
+import { addRestoreCommands } from './restore.ts';
 import type { Session } from './session.ts';
 import { addSetupCommand } from './setup.ts';
 import { VERSION } from './version.ts';
 import { addVersionCommand } from './version-command.ts';
+import { addWorkerCommand } from './worker.ts';
 
 /** What an action is given: the session, and a way to end with another exit code than 0. */
 export interface Context {
@@ -42,6 +44,8 @@ First steps:
 Temporal is found by TEMPORAL_ADDRESS, TEMPORAL_PROFILE and the other standard variables, Kubernetes by KUBECONFIG.`,
     );
   addReleaseCommands(program, context);
+  addRestoreCommands(program, context);
+  addWorkerCommand(program, context);
   addGatewayCommand(program, context);
   addSetupCommand(program, context);
   addCompletionCommands(program, context);

@@ -1,6 +1,7 @@
 /** What a command works with: its streams, its terminal, the time, and a client that is only made when asked for. */
 import type { Colors } from 'picocolors/types.js';
 import type { SlipwayClient } from '../client.ts';
+import type { Kube } from '../kubernetes/kube.ts';
 
 export interface Terminal {
   /** Whether standard output is one that can be redrawn. */
@@ -31,10 +32,13 @@ export interface Session {
   terminal: Terminal;
   /** Colours of standard output; they do nothing where colours are not wanted. */
   colors: Colors;
-  now(): number;
+  now: () => number;
   /** Asks a yes-or-no question; `undefined` when nobody is there to answer. */
   confirm(question: string): Promise<boolean | undefined>;
   /** Aborted when the person presses Ctrl-C, the job is told to end, or the reader of our output went away. */
-  interrupted(): { signal: AbortSignal; stop: () => void };
+  interrupted: () => { signal: AbortSignal; stop: () => void };
+  /** Temporal, by profile, variables and flags. */
   connect(flags: ConnectFlags): Promise<SlipwayClient>;
+  /** The cluster of KUBECONFIG, or the one we run in. */
+  openKube(options: { context?: string }): Promise<Pick<Kube, 'client' | 'close'>>;
 }
