@@ -32,11 +32,11 @@ export function observe(objects: WorkloadObjects | null, outlook: Outlook, now: 
     return { observation: withDigest(missing(now), outlook.settle), due: null };
   }
   const { deployment, replicaSets } = objects;
-  const { stableHash } = outlook.undo;
+  const left = replicaSets.find((replicaSet) => hashOf(replicaSet) === outlook.undo.stableHash) ?? null;
   const { stable, canary } =
     outlook.expect === 'restored'
       ? rolesAfter(deployment, replicaSets, outlook)
-      : rolesDuring(deployment, replicaSets, stableHash);
+      : rolesDuring(deployment, replicaSets, left);
   const readiness = { pods: objects.pods, seconds: outlook.undo.minReadySeconds, now };
   const stableState = revisionState(stable, readiness);
   const canaryState = revisionState(canary, readiness);
@@ -57,7 +57,7 @@ export function observe(objects: WorkloadObjects | null, outlook: Outlook, now: 
     hold: holdOf(deployment),
     record: recordOf(deployment, outlook.actor),
     problems: health.problems,
-    drift: driftOf(deployment, outlook, stable?.spec.template ?? null),
+    drift: driftOf(deployment, outlook, left?.spec.template ?? null),
     missing: false,
   };
   return {
@@ -71,13 +71,10 @@ interface Roles {
   canary: ReplicaSet | null;
 }
 
-/** During a release, canary is the ReplicaSet of the template that the Deployment has now, unless that is stable. */
-function rolesDuring(deployment: Deployment, replicaSets: ReplicaSet[], stableHash: string): Roles {
+/** During a release, stable is what it leaves, and canary what the Deployment has now, unless that is the same. */
+function rolesDuring(deployment: Deployment, replicaSets: ReplicaSet[], left: ReplicaSet | null): Roles {
   const current = currentOf(deployment, replicaSets);
-  return {
-    stable: replicaSets.find((replicaSet) => hashOf(replicaSet) === stableHash) ?? null,
-    canary: current && hashOf(current) !== stableHash ? current : null,
-  };
+  return { stable: left, canary: current === left ? null : current };
 }
 
 /**
