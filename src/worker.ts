@@ -99,9 +99,7 @@ interface Life {
 
 async function live(life: Life): Promise<void> {
   const { options, env, logger, settings, temporal, state, signal } = life;
-  const cluster = options.activities
-    ? null
-    : await openKube(env['KUBECONFIG'] ? { kubeconfig: env['KUBECONFIG'] } : {});
+  const cluster = options.activities ? null : await clusterOf(env);
   let connection: NativeConnection | null = null;
   try {
     connection = await connectWorker(temporal, logger, signal);
@@ -179,7 +177,9 @@ async function prepareNamespace({ env, options, logger, settings }: Life): Promi
 
 async function clusterOf(env: Environment): Promise<Kube> {
   try {
-    return await openKube(env['KUBECONFIG'] ? { kubeconfig: env['KUBECONFIG'] } : {});
+    // The process's own variable may hold a list of files, which only the default loading merges.
+    const own = env['KUBECONFIG'] === process.env['KUBECONFIG'];
+    return await openKube(env['KUBECONFIG'] && !own ? { kubeconfig: env['KUBECONFIG'] } : {});
   } catch (error) {
     throw new BadSetting(`KUBECONFIG: ${messageOf(error)}`, { cause: error });
   }
