@@ -9,9 +9,23 @@ import { backupId, type BackupManifest } from '../specs/manifest.ts';
 import { streamOf } from '../storage/channel.ts';
 import { type Bytes, compress, type Compression, compressionSuffix } from '../storage/compression.ts';
 import { encrypt, type EncryptionKey } from '../storage/encryption.ts';
-import { ObjectExistsError, ObjectNotFoundError, type StagedObject, type Storage } from '../storage/storage.ts';
+import {
+  ObjectExistsError,
+  ObjectNotFoundError,
+  type StagedObject,
+  type Storage,
+} from '../storage/storage.ts';
 import { hashed, proveArchive } from './backup/archive-file.ts';
-import { BackupDamagedError, compareWithManifest, manifestName, noteName, readManifest, readNote, type RunNote, sweepRuns } from './backup/catalog.ts';
+import {
+  BackupDamagedError,
+  compareWithManifest,
+  manifestName,
+  noteName,
+  readManifest,
+  readNote,
+  type RunNote,
+  sweepRuns,
+} from './backup/catalog.ts';
 import { dump, type DumpOptions, type DumpProgress, type DumpResult } from './dump.ts';
 import { DumpError } from './dump/consistency.ts';
 
@@ -41,7 +55,11 @@ export interface BackupOptions extends Omit<DumpOptions, 'onProgress'> {
  * Makes one backup and gives its manifest. Only one run of a policy may be under way at a storage.
  * @throws DumpError, StorageError, BackupDamagedError and errors of the driver; then nothing of this run is left
  */
-export async function createBackup(client: MongoClient, storage: Storage, options: BackupOptions): Promise<BackupManifest> {
+export async function createBackup(
+  client: MongoClient,
+  storage: Storage,
+  options: BackupOptions,
+): Promise<BackupManifest> {
   backupId.parse(options.id);
   await sweepRuns(storage, options.policy);
   const claim = await claimId(storage, options);
@@ -57,7 +75,10 @@ export async function createBackup(client: MongoClient, storage: Storage, option
 type Claim = { manifest: BackupManifest } | { id: string; note: RunNote };
 
 /** Takes the wanted id or the next free one, by a note that only one run can create. */
-async function claimId(storage: Storage, { id: wanted, policy, owner, compression, key, now }: BackupOptions): Promise<Claim> {
+async function claimId(
+  storage: Storage,
+  { id: wanted, policy, owner, compression, key, now }: BackupOptions,
+): Promise<Claim> {
   for (let number = 1; number < 1000; number++) {
     const id = number === 1 ? wanted : `${wanted}-${number}`;
     const archive = `${id}${compressionSuffix(compression)}${key ? '.enc' : ''}`;
@@ -141,7 +162,8 @@ class BackupRun {
     try {
       return await this.#storeOnce(consistency);
     } catch (error) {
-      if (consistency !== 'auto' || !(error instanceof DumpError) || error.problem !== 'snapshot-too-old') throw error;
+      if (consistency !== 'auto' || !(error instanceof DumpError) || error.problem !== 'snapshot-too-old')
+        throw error;
       return this.#storeOnce('oplog');
     }
   }
@@ -182,7 +204,14 @@ class BackupRun {
       id: this.#id,
       policy,
       owner,
-      archive: { name: this.#note.archive, size: staged.size, sha256, compression, ...encryption, preludeSha256 },
+      archive: {
+        name: this.#note.archive,
+        size: staged.size,
+        sha256,
+        compression,
+        ...encryption,
+        preludeSha256,
+      },
       source: { serverVersion: server.version, topology: server.topology },
       consistency,
       namespaces,
@@ -195,7 +224,10 @@ class BackupRun {
       toolVersion,
     };
     const difference = compareWithManifest(proof, manifest);
-    if (difference) throw new BackupDamagedError(`read back from ${this.#storage.location}, the new archive is damaged: ${difference}`);
+    if (difference)
+      throw new BackupDamagedError(
+        `read back from ${this.#storage.location}, the new archive is damaged: ${difference}`,
+      );
     return manifest;
   }
 

@@ -4,7 +4,11 @@
  */
 import { MongoServerError, type MongoClient } from 'mongodb';
 import { type ByteSink, ArchiveWriter } from './archive/writer.ts';
-import { maxMongorestoreDocumentLength, type CollectionDescription, type Namespace } from './archive/format.ts';
+import {
+  maxMongorestoreDocumentLength,
+  type CollectionDescription,
+  type Namespace,
+} from './archive/format.ts';
 import type { NamespaceSummary } from './archive/reader.ts';
 import { documentsOf } from './bson/raw.ts';
 import { serverFacts, type ServerFacts } from './connect.ts';
@@ -115,7 +119,14 @@ class DumpRun {
     this.#options = options;
     this.#concurrency = concurrency;
     this.#throttle = options.throttle ?? new Throttle();
-    this.#progress = { bytes: 0, documents: 0, namespace: '', namespacesDone: 0, namespacesTotal: 0, estimatedBytes: 0 };
+    this.#progress = {
+      bytes: 0,
+      documents: 0,
+      namespace: '',
+      namespacesDone: 0,
+      namespacesTotal: 0,
+      estimatedBytes: 0,
+    };
   }
 
   async run(): Promise<DumpResult> {
@@ -129,12 +140,21 @@ class DumpRun {
     const listed = await this.#listAtMoment();
     const plan = await this.#describe(listed);
     const concurrentCollections = Math.max(4, this.#concurrency);
-    const header = { concurrentCollections, serverVersion: server.version, toolVersion: this.#options.toolVersion };
+    const header = {
+      concurrentCollections,
+      serverVersion: server.version,
+      toolVersion: this.#options.toolVersion,
+    };
     const writer = new ArchiveWriter(this.#sink, header);
     await this.#prelude(writer, plan, from !== undefined);
     for (const planned of plan.filter(isFirst)) await this.#collection(writer, planned, signal);
     const rest = plan.filter((planned) => !isFirst(planned)).sort((a, b) => b.size - a.size);
-    await forEachLimited(rest, this.#concurrency, (planned, stop) => this.#collection(writer, planned, stop), signal);
+    await forEachLimited(
+      rest,
+      this.#concurrency,
+      (planned, stop) => this.#collection(writer, planned, stop),
+      signal,
+    );
     const to = from && (await this.#oplog(writer, from));
     await writer.close();
     if (choice.kind === 'none') await this.#assertUnchanged(listed);
@@ -180,18 +200,26 @@ class DumpRun {
       }
       listed = again;
     }
-    throw new DumpError('collection-changed', 'collections were created or dropped each of five times that they were listed');
+    throw new DumpError(
+      'collection-changed',
+      'collections were created or dropped each of five times that they were listed',
+    );
   }
 
   async #describe(listed: ListedCollection[]): Promise<Planned[]> {
     const plan: Planned[] = [];
-    await forEachLimited(listed, 4, async (entry, signal) => {
-      const [{ description, indexNames }, size] = await Promise.all([
-        describeCollection(this.#client, entry, signal),
-        this.#dataSize(entry),
-      ]);
-      plan.push({ listed: entry, description, indexes: indexNames, size });
-    }, this.#options.signal);
+    await forEachLimited(
+      listed,
+      4,
+      async (entry, signal) => {
+        const [{ description, indexNames }, size] = await Promise.all([
+          describeCollection(this.#client, entry, signal),
+          this.#dataSize(entry),
+        ]);
+        plan.push({ listed: entry, description, indexes: indexNames, size });
+      },
+      this.#options.signal,
+    );
     this.#progress.estimatedBytes = plan.reduce((sum, { size }) => sum + size, 0);
     this.#progress.namespacesTotal = plan.length;
     return plan;
@@ -226,7 +254,12 @@ class DumpRun {
     this.#options.onProgress?.({ ...this.#progress });
   }
 
-  async #documents(writer: ArchiveWriter, listed: ListedCollection, namespace: Namespace, signal?: AbortSignal): Promise<void> {
+  async #documents(
+    writer: ArchiveWriter,
+    listed: ListedCollection,
+    namespace: Namespace,
+    signal?: AbortSignal,
+  ): Promise<void> {
     let started = false;
     const copy = async (snapshot: ClusterTime | undefined) => {
       for await (const run of this.#read(listed, snapshot, signal)) {
@@ -287,7 +320,9 @@ class DumpRun {
   #warnAboutSize(entries: Buffer): void {
     for (const { length } of documentsOf(entries)) {
       if (length <= maxMongorestoreDocumentLength) continue;
-      this.#warnings.push(`the oplog holds an entry of ${length} bytes: slipway restores this archive, mongorestore cannot read it`);
+      this.#warnings.push(
+        `the oplog holds an entry of ${length} bytes: slipway restores this archive, mongorestore cannot read it`,
+      );
     }
   }
 
@@ -301,7 +336,10 @@ class DumpRun {
   async #assertUnchanged(before: ListedCollection[]): Promise<void> {
     const after = await listCollections(this.#client, this.#options, this.#options.signal);
     if (!sameCollections(before, after)) {
-      throw new DumpError('collection-changed', 'collections were created, dropped or renamed during the dump; start it again');
+      throw new DumpError(
+        'collection-changed',
+        'collections were created, dropped or renamed during the dump; start it again',
+      );
     }
   }
 }
@@ -311,7 +349,13 @@ function isFirst({ listed }: Planned): boolean {
 }
 
 function sameCollections(a: ListedCollection[], b: ListedCollection[]): boolean {
-  const key = ({ db, name, type, uuid, options }: ListedCollection) => [db, name, type, uuid?.toHexString(), options.toString('base64')];
+  const key = ({ db, name, type, uuid, options }: ListedCollection) => [
+    db,
+    name,
+    type,
+    uuid?.toHexString(),
+    options.toString('base64'),
+  ];
   return a.length === b.length && JSON.stringify(a.map(key)) === JSON.stringify(b.map(key));
 }
 
@@ -321,11 +365,19 @@ function explain(error: unknown, { db, name }: ListedCollection): unknown {
   const cause = { cause: error };
   switch (error.code) {
     case 239:
-      return new DumpError('snapshot-too-old', `${db}.${name}: the dump took longer than the server keeps history (minSnapshotHistoryWindowInSeconds)`, cause);
+      return new DumpError(
+        'snapshot-too-old',
+        `${db}.${name}: the dump took longer than the server keeps history (minSnapshotHistoryWindowInSeconds)`,
+        cause,
+      );
     case 26:
     case 175:
     case 246:
-      return new DumpError('collection-changed', `${db}.${name} was changed, dropped or renamed while it was dumped: ${error.message}`, cause);
+      return new DumpError(
+        'collection-changed',
+        `${db}.${name} was changed, dropped or renamed while it was dumped: ${error.message}`,
+        cause,
+      );
     default:
       return error;
   }

@@ -44,7 +44,11 @@ export async function* rawFind(db: Db, find: RawFind): AsyncGenerator<DocumentRu
     for (;;) {
       const run = packDocuments(batch.array);
       batch.array = Buffer.alloc(0);
-      const getMore = { getMore: Long.fromBigInt(batch.cursorId), collection: collectionOf(batch), batchSize: sizeAfter(run) };
+      const getMore = {
+        getMore: Long.fromBigInt(batch.cursorId),
+        collection: collectionOf(batch),
+        batchSize: sizeAfter(run),
+      };
       if (batch.cursorId !== 0n && run.data.length <= prefetchLimit) {
         next = send(getMore);
         next.catch(() => undefined); // awaited below, in its turn
@@ -85,7 +89,10 @@ function findCommand(find: RawFind): Document {
 
 async function killCursor(db: Db, batch: Batch, session?: ClientSession): Promise<void> {
   await db
-    .command({ killCursors: collectionOf(batch), cursors: [Long.fromBigInt(batch.cursorId)] }, session ? { session } : {})
+    .command(
+      { killCursors: collectionOf(batch), cursors: [Long.fromBigInt(batch.cursorId)] },
+      session ? { session } : {},
+    )
     .catch(() => undefined); // the session's end closes it as well
 }
 
@@ -95,13 +102,18 @@ function parseReply(reply: Document): Batch {
     if (name === 'id' && type === bsonType.int64) batch.cursorId = value.readBigInt64LE(0);
     else if (name === 'ns') batch.namespace = value.toString('utf8', 4, value.length - 1);
     else if (name === 'firstBatch' || name === 'nextBatch') batch.array = value.subarray(4, -1);
-    else if (name === 'partialResultsReturned' && value[0] === 1) throw new Error('a shard did not answer: the result is partial');
+    else if (name === 'partialResultsReturned' && value[0] === 1)
+      throw new Error('a shard did not answer: the result is partial');
   }
   return batch;
 }
 
 /** All documents of a command's cursor (listCollections, listIndexes), each as its own bytes. */
-export async function* rawCommandCursor(db: Db, command: Document, signal?: AbortSignal): AsyncGenerator<Buffer> {
+export async function* rawCommandCursor(
+  db: Db,
+  command: Document,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer> {
   const options = { raw: true, ...(signal && { signal }) };
   let batch = parseReply(await db.command(command, options));
   for (;;) {

@@ -16,7 +16,8 @@ export class Throttle {
   }
 
   set megabytesPerSecond(limit: number | undefined) {
-    if (limit !== undefined && !(limit > 0)) throw new RangeError(`throttle: ${limit} MB/s; a number above 0 is allowed`);
+    if (limit !== undefined && !(limit > 0))
+      throw new RangeError(`throttle: ${limit} MB/s; a number above 0 is allowed`);
     this.#bytesPerSecond = limit === undefined ? undefined : limit * 1e6;
   }
 

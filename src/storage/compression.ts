@@ -83,7 +83,10 @@ function joined(parts: Uint8Array[]): Uint8Array {
 }
 
 /** Applies `work` to several inputs at a time and gives the results in the order of the inputs. */
-async function* mapInOrder(source: Bytes, work: (input: Uint8Array) => Promise<Buffer>): AsyncGenerator<Buffer> {
+async function* mapInOrder(
+  source: Bytes,
+  work: (input: Uint8Array) => Promise<Buffer>,
+): AsyncGenerator<Buffer> {
   const running: Promise<Buffer>[] = [];
   for await (const input of source) {
     const result = work(input);
@@ -98,13 +101,18 @@ async function* mapInOrder(source: Bytes, work: (input: Uint8Array) => Promise<B
 async function* frames(source: Bytes): AsyncGenerator<Buffer> {
   let buffered: Buffer = Buffer.alloc(0);
   for await (const chunk of source) {
-    buffered = buffered.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([buffered, chunk]);
+    buffered =
+      buffered.length === 0
+        ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+        : Buffer.concat([buffered, chunk]);
     for (let length = frameLength(buffered); length !== undefined; length = frameLength(buffered)) {
       yield Buffer.from(buffered.subarray(0, length));
       buffered = buffered.subarray(length);
     }
     if (buffered.length > maxFrameLength) {
-      throw new Error(`a zstd frame of more than ${maxFrameLength} bytes: not written by slipway; unpack it with zstd -d first`);
+      throw new Error(
+        `a zstd frame of more than ${maxFrameLength} bytes: not written by slipway; unpack it with zstd -d first`,
+      );
     }
   }
   if (buffered.length > 0) throw new Error('the zstd stream ends in the middle of a frame (truncated)');
@@ -115,7 +123,8 @@ function frameLength(bytes: Buffer): number | undefined {
   if (bytes.length < 5) return undefined;
   const magicNumber = bytes.readUInt32LE(0);
   if (magicNumber >>> 4 === 0x184d2a5) return skippableLength(bytes);
-  if (magicNumber !== 0xfd2fb528) throw new Error('the zstd stream is damaged: no frame where one should begin');
+  if (magicNumber !== 0xfd2fb528)
+    throw new Error('the zstd stream is damaged: no frame where one should begin');
   const descriptor = bytes.readUInt8(4);
   const singleSegment = (descriptor & 0x20) !== 0;
   const contentSizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0;

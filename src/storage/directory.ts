@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { constants, createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, open, readdir, rename, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import type { Bytes } from './compression.ts';
 import {
   checkName,
@@ -56,7 +56,7 @@ export class DirectoryStorage implements Storage {
     let path = temporary;
     return {
       size,
-      read: async (signal) => createReadStream(path, { highWaterMark: 1 << 20, ...(signal && { signal }) }),
+      read: (signal) => this.#stream(path, undefined, undefined, signal),
       publish: async () => {
         await this.#nameWithoutReplacing(temporary, name);
         path = this.#path(name);
@@ -89,17 +89,14 @@ export class DirectoryStorage implements Storage {
     await this.#syncDirectory();
   }
 
-  async read(name: string, options: { start?: number; end?: number; signal?: AbortSignal | undefined } = {}): Promise<Readable> {
+  async read(
+    name: string,
+    options: { start?: number; end?: number; signal?: AbortSignal | undefined } = {},
+  ): Promise<Readable> {
     checkName(name);
     const { start, end, signal } = options;
     if (!(await this.stat(name))) throw new ObjectNotFoundError(`${name} does not exist in ${this.location}`);
-    return createReadStream(this.#path(name), {
-      highWaterMark: 1 << 20,
-      flags: constants.O_RDONLY | constants.O_NOFOLLOW,
-      ...(start !== undefined && { start }),
-      ...(end !== undefined && { end }),
-      ...(signal && { signal }),
-    } as Parameters<typeof createReadStream>[1]);
+    return this.#stream(this.#path(name), start, end, signal);
   }
 
   async stat(name: string): Promise<StoredObject | undefined> {
@@ -136,7 +133,10 @@ export class DirectoryStorage implements Storage {
     const entries = await this.#guard('list', () => readdir(this.location, { withFileTypes: true }));
     const isOurs = /^[0-9a-f]{12}\.partial$/;
     const left = entries.filter(
-      (entry) => entry.isFile() && entry.name.startsWith(`.${name}.`) && isOurs.test(entry.name.slice(name.length + 2)),
+      (entry) =>
+        entry.isFile() &&
+        entry.name.startsWith(`.${name}.`) &&
+        isOurs.test(entry.name.slice(name.length + 2)),
     );
     for (const entry of left) await unlink(join(this.location, entry.name)).catch(ignoreMissing);
     return left.length;
@@ -144,6 +144,15 @@ export class DirectoryStorage implements Storage {
 
   async close(): Promise<void> {
     // nothing is held open between calls
+  }
+
+  async #stream(path: string, start?: number, end?: number, signal?: AbortSignal): Promise<Readable> {
+    const file = await this.#guard(`open ${path}`, () =>
+      open(path, constants.O_RDONLY | constants.O_NOFOLLOW),
+    );
+    const range = { ...(start !== undefined && { start }), ...(end !== undefined && { end }) };
+    const stream = file.createReadStream({ highWaterMark: 1 << 20, ...range });
+    return signal ? addAbortSignal(signal, stream) : stream;
   }
 
   #path(name: string): string {
@@ -162,7 +171,8 @@ export class DirectoryStorage implements Storage {
     } catch (error) {
       const code = errorCode(error);
       if (code === 'EEXIST') throw new ObjectExistsError(`${name} exists already in ${this.location}`);
-      if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'ENOSYS') throw this.#explain(`name ${name}`, error);
+      if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'ENOSYS')
+        throw this.#explain(`name ${name}`, error);
       if (await this.stat(name)) throw new ObjectExistsError(`${name} exists already in ${this.location}`);
       await this.#guard(`rename ${name}`, () => rename(temporary, this.#path(name)));
     }
@@ -171,7 +181,8 @@ export class DirectoryStorage implements Storage {
 
   async #assertSize(path: string, name: string, size: number): Promise<void> {
     const info = await this.#guard(`check ${name}`, () => lstat(path));
-    if (info.size !== size) throw new StorageError(`${name}: ${size} bytes were written, ${info.size} are in ${this.location}`);
+    if (info.size !== size)
+      throw new StorageError(`${name}: ${size} bytes were written, ${info.size} are in ${this.location}`);
   }
 
   /** Makes the names themselves survive a power cut. */
@@ -206,7 +217,10 @@ export class DirectoryStorage implements Storage {
       EACCES: 'permission denied',
       EROFS: 'the file system is read-only',
     };
-    return new StorageError(`cannot ${action} in ${this.location}: ${reasons[code] ?? (error as Error).message}`, { cause: error });
+    return new StorageError(
+      `cannot ${action} in ${this.location}: ${reasons[code] ?? (error as Error).message}`,
+      { cause: error },
+    );
   }
 }
 

@@ -27,13 +27,16 @@ export class EncryptionError extends Error {
  * @throws EncryptionError that says what is allowed, not what was found
  */
 export function parseKey(material: Uint8Array | string): EncryptionKey {
-  const text = typeof material === 'string' ? material.trim() : Buffer.from(material).toString('latin1').trim();
+  const text =
+    typeof material === 'string' ? material.trim() : Buffer.from(material).toString('latin1').trim();
   let secret: Buffer | undefined;
   if (typeof material !== 'string' && material.length === 32) secret = Buffer.from(material);
   else if (/^[0-9a-f]{64}$/i.test(text)) secret = Buffer.from(text, 'hex');
   else if (/^[A-Za-z0-9+/_-]{43}=?$/.test(text)) secret = Buffer.from(text, 'base64');
   if (secret?.length !== 32) {
-    throw new EncryptionError('encryption key: 32 bytes are needed, raw, as 64 hexadecimal digits or as base64');
+    throw new EncryptionError(
+      'encryption key: 32 bytes are needed, raw, as 64 hexadecimal digits or as base64',
+    );
   }
   const id = createHmac('sha256', secret).update('slipway key id').digest('hex').slice(0, 16);
   return { id, secret };
@@ -64,14 +67,17 @@ export async function* decrypt(source: Bytes, key: EncryptionKey): AsyncGenerato
   const fileKey = deriveKey(key, salt);
   let index = 0;
   for await (const { bytes, last } of chunksOf(rest, chunkLength + tagLength)) {
-    if (bytes.length < tagLength) throw new EncryptionError('the encrypted file ends in the middle (truncated)');
+    if (bytes.length < tagLength)
+      throw new EncryptionError('the encrypted file ends in the middle (truncated)');
     const open = createDecipheriv(cipher, fileKey, nonce(index++, last), { authTagLength: tagLength });
     open.setAAD(header);
     open.setAuthTag(bytes.subarray(-tagLength));
     try {
       yield Buffer.concat([open.update(bytes.subarray(0, -tagLength)), open.final()]);
     } catch (cause) {
-      throw new EncryptionError(`chunk ${index - 1} of the encrypted file was changed, moved or cut off`, { cause });
+      throw new EncryptionError(`chunk ${index - 1} of the encrypted file was changed, moved or cut off`, {
+        cause,
+      });
     }
   }
 }
@@ -112,11 +118,13 @@ function parseHeader(header: Buffer): { keyId: string; salt: Buffer } {
 
 async function readHeader(source: Bytes): Promise<{ header: Buffer; rest: Bytes }> {
   const first = await peek(source, fileMagic.length + 4);
-  if (first.start.length < fileMagic.length + 4) throw new EncryptionError('the encrypted file ends within its header (truncated)');
+  if (first.start.length < fileMagic.length + 4)
+    throw new EncryptionError('the encrypted file ends within its header (truncated)');
   if (!isEncrypted(first.start)) throw new EncryptionError('not a file encrypted by slipway');
   const length = headerLength(first.start);
   const { start, whole } = await peek(first.whole, length);
-  if (start.length < length) throw new EncryptionError('the encrypted file ends within its header (truncated)');
+  if (start.length < length)
+    throw new EncryptionError('the encrypted file ends within its header (truncated)');
   return { header: start, rest: skip(whole, length) };
 }
 

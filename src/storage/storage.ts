@@ -35,7 +35,10 @@ export interface Storage {
   /** Stores a small file at once. @throws ObjectExistsError when the name is taken and `replace` is not set */
   write(name: string, content: Uint8Array | string, options?: { replace?: boolean }): Promise<void>;
   /** @throws ObjectNotFoundError */
-  read(name: string, options?: { start?: number; end?: number; signal?: AbortSignal | undefined }): Promise<Readable>;
+  read(
+    name: string,
+    options?: { start?: number; end?: number; signal?: AbortSignal | undefined },
+  ): Promise<Readable>;
   /** Undefined when there is no such file. */
   stat(name: string): Promise<StoredObject | undefined>;
   /** Files directly under the root whose names begin with `prefix`, ordered by name; unfinished ones are not shown. */
@@ -63,7 +66,9 @@ export class StorageError extends Error {
 /** @throws StorageError when a name could lead out of the root or be mistaken for something else */
 export function checkName(name: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/.test(name)) {
-    throw new StorageError(`storage name ${JSON.stringify(name)}: 1 to 200 letters, digits and ._- are allowed, beginning with a letter or digit`);
+    throw new StorageError(
+      `storage name ${JSON.stringify(name)}: 1 to 200 letters, digits and ._- are allowed, beginning with a letter or digit`,
+    );
   }
 }
 
@@ -73,7 +78,8 @@ export async function readSmall(storage: Storage, name: string, limit = 64 << 20
   let length = 0;
   for await (const chunk of (await storage.read(name)) as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > limit) throw new StorageError(`${name} at ${storage.location} is larger than ${limit} bytes`);
+    if (length > limit)
+      throw new StorageError(`${name} at ${storage.location} is larger than ${limit} bytes`);
     parts.push(chunk);
   }
   return Buffer.concat(parts);

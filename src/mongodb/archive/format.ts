@@ -80,7 +80,8 @@ export function encodeBlockHeader(namespace: Namespace, eof: boolean, crc: bigin
 export function decodeHeader(document: Buffer): ArchiveHeader {
   const fields = fieldsOf(document, 'header');
   const concurrent = fields.get('concurrent_collections');
-  if (concurrent?.type !== bsonType.int32) throw new ArchiveCorruptError('archive header: concurrent_collections is missing');
+  if (concurrent?.type !== bsonType.int32)
+    throw new ArchiveCorruptError('archive header: concurrent_collections is missing');
   return {
     concurrentCollections: concurrent.value.readInt32LE(0),
     serverVersion: text(fields, 'server_version', 'header'),
@@ -111,8 +112,10 @@ export function decodeBlockHeader(document: Buffer): BlockHeader {
   }
   const eof = fields.get('EOF');
   const crc = fields.get('CRC');
-  if (eof?.type !== 8 || (eof.value[0] ?? 2) > 1) throw new ArchiveCorruptError('archive block header: EOF is not a boolean');
-  if (crc?.type !== bsonType.int64) throw new ArchiveCorruptError('archive block header: CRC is not an int64');
+  if (eof?.type !== 8 || (eof.value[0] ?? 2) > 1)
+    throw new ArchiveCorruptError('archive block header: EOF is not a boolean');
+  if (crc?.type !== bsonType.int64)
+    throw new ArchiveCorruptError('archive block header: CRC is not an int64');
   return {
     db: text(fields, 'db', 'block header'),
     collection: text(fields, 'collection', 'block header'),

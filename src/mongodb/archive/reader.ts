@@ -92,12 +92,14 @@ export class ArchiveReader {
    * @throws ArchiveCorruptError when it stops in the middle, or before a described namespace has its end
    */
   end(): void {
-    if (this.#state !== 'block' || this.#pending) this.#fail('the archive is truncated: it ends in the middle');
+    if (this.#state !== 'block' || this.#pending)
+      this.#fail('the archive is truncated: it ends in the middle');
     for (const namespace of this.#seen.values()) {
       if (!namespace.ended) this.#fail(`the archive is truncated: ${namespaceName(namespace)} has no end`);
     }
     const [missing] = this.#awaited;
-    if (missing !== undefined) this.#fail(`the archive is truncated: ${missing} is announced but did not come`);
+    if (missing !== undefined)
+      this.#fail(`the archive is truncated: ${missing} is announced but did not come`);
   }
 
   *#pendingFull(pending: Buffer): Generator<ArchiveEvent> {
@@ -156,7 +158,12 @@ export class ArchiveReader {
     namespace.crc = crc64(data, namespace.crc);
     namespace.contentSum = contentSum(data, namespace.contentSum);
     this.#position += data.length;
-    return { kind: 'documents', namespace: { db: namespace.db, collection: namespace.collection }, data, count };
+    return {
+      kind: 'documents',
+      namespace: { db: namespace.db, collection: namespace.collection },
+      data,
+      count,
+    };
   }
 
   #unitLength(input: Buffer, at: number): number {
@@ -206,7 +213,8 @@ export class ArchiveReader {
 
   #inPrelude(unit: Buffer): void {
     this.#preludeLength += unit.length;
-    if (this.#preludeLength > maxPreludeLength) this.#fail('the collection descriptions are larger than 1 GiB');
+    if (this.#preludeLength > maxPreludeLength)
+      this.#fail('the collection descriptions are larger than 1 GiB');
     this.#preludeHash.update(unit);
   }
 
@@ -253,14 +261,17 @@ export class ArchiveReader {
     const known = this.#seen.get(name);
     if (known) return known;
     const described = this.#bucketNames.get(name) ?? name;
-    if (!this.#awaited.delete(described)) this.#fail(`documents of ${name}, which the archive does not describe`);
+    if (!this.#awaited.delete(described))
+      this.#fail(`documents of ${name}, which the archive does not describe`);
     const opened = { db, collection, documents: 0, bytes: 0, crc: 0n, contentSum: 0n, ended: false };
     this.#seen.set(name, opened);
     return opened;
   }
 
   #fail(problem: string, offset = 0): never {
-    throw new ArchiveCorruptError(`${problem} (at byte ${this.#position + offset} of the uncompressed archive)`);
+    throw new ArchiveCorruptError(
+      `${problem} (at byte ${this.#position + offset} of the uncompressed archive)`,
+    );
   }
 }
 

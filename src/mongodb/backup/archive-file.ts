@@ -21,7 +21,11 @@ export async function* unwrapArchive(stored: Bytes, key?: EncryptionKey): AsyncG
 }
 
 /** Passes bytes on and takes note of their hash and number. */
-export async function* hashed(source: Bytes, hash: Hash, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+export async function* hashed(
+  source: Bytes,
+  hash: Hash,
+  count: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
     hash.update(chunk);
     count(chunk.length);
@@ -52,7 +56,10 @@ export interface ProofOptions {
  * every namespace.
  * @throws ArchiveCorruptError, EncryptionError or an error of zlib when anything is not as it must be
  */
-export async function proveArchive(stored: Bytes, { key, signal, onProgress }: ProofOptions = {}): Promise<ArchiveProof> {
+export async function proveArchive(
+  stored: Bytes,
+  { key, signal, onProgress }: ProofOptions = {},
+): Promise<ArchiveProof> {
   const hash = createHash('sha256');
   let size = 0;
   const counted = hashed(stored, hash, (bytes) => (size += bytes));

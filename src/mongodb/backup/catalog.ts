@@ -39,7 +39,8 @@ export async function listBackups(storage: Storage, policy?: string): Promise<Ca
   for (const { name } of objects) {
     if (!name.endsWith(manifestEnding)) continue;
     const entry = await readEntry(storage, name.slice(0, -manifestEnding.length), sizes);
-    if (entry && (policy === undefined || !('manifest' in entry) || entry.manifest.policy === policy)) entries.push(entry);
+    if (entry && (policy === undefined || !('manifest' in entry) || entry.manifest.policy === policy))
+      entries.push(entry);
   }
   return entries.sort((a, b) => startOf(a).localeCompare(startOf(b)));
 }
@@ -48,7 +49,11 @@ function startOf(entry: CatalogEntry): string {
   return 'manifest' in entry ? entry.manifest.startedAt : '';
 }
 
-async function readEntry(storage: Storage, id: string, sizes: Map<string, number>): Promise<CatalogEntry | undefined> {
+async function readEntry(
+  storage: Storage,
+  id: string,
+  sizes: Map<string, number>,
+): Promise<CatalogEntry | undefined> {
   let manifest: BackupManifest;
   try {
     manifest = await readManifest(storage, id);
@@ -59,7 +64,10 @@ async function readEntry(storage: Storage, id: string, sizes: Map<string, number
   const { name, size } = manifest.archive;
   const found = sizes.get(name);
   if (found === size) return { id, manifest, state: 'verified' };
-  const reason = found === undefined ? `its archive ${name} is missing` : `its archive ${name} has ${found} bytes instead of ${size}`;
+  const reason =
+    found === undefined
+      ? `its archive ${name} is missing`
+      : `its archive ${name} has ${found} bytes instead of ${size}`;
   return { id, manifest, state: 'damaged', reason };
 }
 
@@ -86,9 +94,16 @@ export interface VerifyOptions {
  * Reads a backup from end to end and compares it with its manifest.
  * @throws BackupDamagedError, ArchiveCorruptError, EncryptionError, ObjectNotFoundError
  */
-export async function verifyBackup(storage: Storage, id: string, options: VerifyOptions = {}): Promise<BackupManifest> {
+export async function verifyBackup(
+  storage: Storage,
+  id: string,
+  options: VerifyOptions = {},
+): Promise<BackupManifest> {
   const manifest = await readManifest(storage, id);
-  const proof = await proveArchive(await storage.read(manifest.archive.name, { signal: options.signal }), options);
+  const proof = await proveArchive(
+    await storage.read(manifest.archive.name, { signal: options.signal }),
+    options,
+  );
   const difference = compareWithManifest(proof, manifest);
   if (difference) throw new BackupDamagedError(`backup ${id}: ${difference}`);
   return manifest;
@@ -100,16 +115,22 @@ export function compareWithManifest(
   manifest: Pick<BackupManifest, 'archive' | 'namespaces'>,
 ): string | undefined {
   const { archive, namespaces } = manifest;
-  if (proof.preludeSha256 !== archive.preludeSha256) return 'the descriptions of its collections were changed';
-  const read = new Map(proof.namespaces.map((namespace) => [`${namespace.db}.${namespace.collection}`, namespace]));
+  if (proof.preludeSha256 !== archive.preludeSha256)
+    return 'the descriptions of its collections were changed';
+  const read = new Map(
+    proof.namespaces.map((namespace) => [`${namespace.db}.${namespace.collection}`, namespace]),
+  );
   for (const expected of namespaces) {
     const name = `${expected.db}.${expected.collection}`;
     const found = read.get(name);
     if (!found) return `${name} is missing`;
-    if (found.documents !== expected.documents) return `${name} holds ${found.documents} documents instead of ${expected.documents}`;
-    if (found.crc !== expected.crc || found.bytes !== expected.bytes) return `${name} has other content than was dumped`;
+    if (found.documents !== expected.documents)
+      return `${name} holds ${found.documents} documents instead of ${expected.documents}`;
+    if (found.crc !== expected.crc || found.bytes !== expected.bytes)
+      return `${name} has other content than was dumped`;
   }
-  if (read.size !== namespaces.length) return `it holds ${read.size} namespaces instead of ${namespaces.length}`;
+  if (read.size !== namespaces.length)
+    return `it holds ${read.size} namespaces instead of ${namespaces.length}`;
   if (proof.size !== archive.size) return `it has ${proof.size} bytes instead of ${archive.size}`;
   if (proof.sha256 !== archive.sha256) return 'its SHA-256 is not the one noted when it was stored';
   return undefined;
@@ -154,7 +175,9 @@ export async function readNote(storage: Storage, id: string): Promise<RunNote | 
     const note = JSON.parse((await readSmall(storage, noteName(id))).toString('utf8')) as Partial<RunNote>;
     const { policy, owner, archive, startedAt } = note;
     const isOfThisId = archive?.startsWith(`${id}.`) ?? false;
-    return policy && owner && archive && startedAt && isOfThisId ? { policy, owner, archive, startedAt } : undefined;
+    return policy && owner && archive && startedAt && isOfThisId
+      ? { policy, owner, archive, startedAt }
+      : undefined;
   } catch (error) {
     if (error instanceof ObjectNotFoundError || error instanceof SyntaxError) return undefined;
     throw error;

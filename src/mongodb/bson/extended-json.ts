@@ -66,7 +66,8 @@ class Parser {
 
   parse(): unknown {
     const value = this.#value(0);
-    if (this.#token !== '' || this.#end !== this.#length) throw new SyntaxError('unexpected text after the JSON value');
+    if (this.#token !== '' || this.#end !== this.#length)
+      throw new SyntaxError('unexpected text after the JSON value');
     return value;
   }
 

@@ -81,7 +81,11 @@ export function* elements(document: Uint8Array): Generator<RawElement> {
     const start = nameEnd + 1;
     const length = valueLength(type, bytes, start);
     if (length < 0 || start + length > end) throw new Error('BSON value longer than its document');
-    yield { type, name: bytes.toString('utf8', at + 1, nameEnd), value: bytes.subarray(start, start + length) };
+    yield {
+      type,
+      name: bytes.toString('utf8', at + 1, nameEnd),
+      value: bytes.subarray(start, start + length),
+    };
     at = start + length;
   }
 }

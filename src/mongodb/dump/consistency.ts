@@ -57,21 +57,35 @@ export async function chooseConsistency(
 ): Promise<ConsistencyChoice> {
   const snapshots = facts.topology !== 'standalone' && facts.majorMinor[0] >= 5;
   const oplog = facts.topology === 'replicaSet';
-  if (mode === 'snapshot' && !snapshots) return unavailable('snapshot reads need a replica set or mongos of version 5.0 or later', facts);
+  if (mode === 'snapshot' && !snapshots)
+    return unavailable('snapshot reads need a replica set or mongos of version 5.0 or later', facts);
   if (mode === 'oplog' && !oplog) return unavailable('an oplog window needs a replica set', facts);
   if (mode !== 'auto') return { kind: mode, reason: 'as demanded' };
   if (snapshots) {
     const window = await snapshotWindowSeconds(client);
     const expected = estimatedBytes / Math.min(expectedBytesPerSecond, bytesPerSecond ?? Infinity);
-    if (expected < window * 0.7 || !oplog) return { kind: 'snapshot', reason: `expected to take ${Math.ceil(expected)} s of the ${window} s history` };
-    return { kind: 'oplog', reason: `expected to take ${Math.ceil(expected)} s, the server keeps ${window} s of history` };
+    if (expected < window * 0.7 || !oplog)
+      return {
+        kind: 'snapshot',
+        reason: `expected to take ${Math.ceil(expected)} s of the ${window} s history`,
+      };
+    return {
+      kind: 'oplog',
+      reason: `expected to take ${Math.ceil(expected)} s, the server keeps ${window} s of history`,
+    };
   }
   if (oplog) return { kind: 'oplog', reason: `server ${facts.version} has no snapshot reads` };
-  return { kind: 'none', reason: `a ${facts.topology} server of version ${facts.version} offers neither snapshot reads nor an oplog` };
+  return {
+    kind: 'none',
+    reason: `a ${facts.topology} server of version ${facts.version} offers neither snapshot reads nor an oplog`,
+  };
 }
 
 function unavailable(message: string, { version, topology }: ServerFacts): never {
-  throw new DumpError('consistency-unavailable', `${message}; this is a ${topology} server of version ${version}`);
+  throw new DumpError(
+    'consistency-unavailable',
+    `${message}; this is a ${topology} server of version ${version}`,
+  );
 }
 
 async function snapshotWindowSeconds(client: MongoClient): Promise<number> {

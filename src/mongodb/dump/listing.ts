@@ -1,9 +1,15 @@
 // What a server holds, and which of it belongs in a dump (the same choice as mongodump's).
 import { type MongoClient, UUID } from 'mongodb';
-import { arrayToExtendedJson, parseExtendedJson, serializeOrdered, toExtendedJson } from '../bson/extended-json.ts';
+import {
+  arrayToExtendedJson,
+  parseExtendedJson,
+  serializeOrdered,
+  toExtendedJson,
+} from '../bson/extended-json.ts';
 import { bsonType, field, rawDocument, rawElement, stringField } from '../bson/raw.ts';
 import type { CollectionDescription, Namespace } from '../archive/format.ts';
 import { rawCommandCursor } from '../raw-cursor.ts';
+import { stagingPrefix } from '../staging.ts';
 
 /** One collection, view or time-series to dump. */
 export interface ListedCollection {
@@ -27,7 +33,15 @@ export interface NamespaceFilter {
   exclude?: readonly string[] | undefined;
 }
 
-const configCollections = new Set(['chunks', 'collections', 'databases', 'settings', 'shards', 'tags', 'version']);
+const configCollections = new Set([
+  'chunks',
+  'collections',
+  'databases',
+  'settings',
+  'shards',
+  'tags',
+  'version',
+]);
 
 /** Tells whether a filter takes everything, so that users, roles and the oplog make sense. */
 export function takesWholeServer(filter: NamespaceFilter): boolean {
@@ -55,9 +69,15 @@ export function namespaceSelector(filter: NamespaceFilter): (db: string, collect
 }
 
 /** Everything the filter takes, ordered by name. */
-export async function listCollections(client: MongoClient, filter: NamespaceFilter, signal?: AbortSignal): Promise<ListedCollection[]> {
+export async function listCollections(
+  client: MongoClient,
+  filter: NamespaceFilter,
+  signal?: AbortSignal,
+): Promise<ListedCollection[]> {
   const takes = namespaceSelector(filter);
-  const { databases } = await client.db('admin').command({ listDatabases: 1, nameOnly: true }, signal ? { signal } : {});
+  const { databases } = await client
+    .db('admin')
+    .command({ listDatabases: 1, nameOnly: true }, signal ? { signal } : {});
   const listed: ListedCollection[] = [];
   for (const { name: db } of databases as { name: string }[]) {
     if (db === 'local' || db.startsWith('__mdb_internal')) continue;
@@ -70,7 +90,8 @@ export async function listCollections(client: MongoClient, filter: NamespaceFilt
       if (belongsInDump(db, collection.name, filter) && takes(db, collection.name)) found.push(collection);
     }
     for (const collection of found) {
-      if (collection.type === 'timeseries') collection.uuid = uuids.get(collection.dataName ?? '') ?? collection.uuid;
+      if (collection.type === 'timeseries')
+        collection.uuid = uuids.get(collection.dataName ?? '') ?? collection.uuid;
       listed.push(collection);
     }
   }
@@ -82,9 +103,10 @@ function compare(a: string, b: string): number {
 }
 
 function belongsInDump(db: string, name: string, filter: NamespaceFilter): boolean {
-  if (name.includes('$')) return false;
+  if (name.includes('$') || name.startsWith(stagingPrefix)) return false;
   if (db === 'config') return configCollections.has(name) || (filter.databases?.includes('config') ?? false);
-  if (db === 'admin') return name !== 'system.keys' && name !== 'system.views' && !name.startsWith('system.buckets.');
+  if (db === 'admin')
+    return name !== 'system.keys' && name !== 'system.views' && !name.startsWith('system.buckets.');
   return !name.startsWith('system.') || name === 'system.js';
 }
 
@@ -97,7 +119,9 @@ function parseEntry(db: string, entry: Buffer): ListedCollection {
   const uuid = id?.type === 5 ? new UUID(Buffer.from(id.value.subarray(5))) : undefined;
   const capped = field(options, 'capped')?.value[0] === 1;
   if (type !== 'collection' && type !== 'view' && type !== 'timeseries') {
-    throw new Error(`${db}.${name}: a ${JSON.stringify(type)} cannot be dumped; collection, view and timeseries can`);
+    throw new Error(
+      `${db}.${name}: a ${JSON.stringify(type)} cannot be dumped; collection, view and timeseries can`,
+    );
   }
   const dataName = type === 'view' ? undefined : type === 'timeseries' ? `system.buckets.${name}` : name;
   return { db, name, type, dataName, uuid, capped, options };
@@ -133,7 +157,8 @@ function metadataJson(listed: ListedCollection, indexes: Buffer[]): string {
   if (listed.options.length > 5) parts.push(`"options":${checkedJson(listed, listed.options)}`);
   for (const index of indexes) checkedJson(listed, index);
   parts.push(`"indexes":${arrayToExtendedJson(array)}`);
-  if (listed.uuid && listed.type === 'collection') parts.push(`"uuid":"${listed.uuid.toString('hex').replaceAll('-', '')}"`);
+  if (listed.uuid && listed.type === 'collection')
+    parts.push(`"uuid":"${listed.uuid.toString('hex').replaceAll('-', '')}"`);
   parts.push(`"collectionName":${JSON.stringify(listed.name)}`, `"type":"${listed.type}"`);
   return `{${parts.join(',')}}`;
 }
@@ -142,7 +167,9 @@ function metadataJson(listed: ListedCollection, indexes: Buffer[]): string {
 function checkedJson(listed: ListedCollection, document: Buffer): string {
   const json = toExtendedJson(document);
   if (!serializeOrdered(parseExtendedJson(json)).equals(document)) {
-    throw new Error(`${listed.db}.${listed.name}: options or an index do not survive the way through Extended JSON: ${json}`);
+    throw new Error(
+      `${listed.db}.${listed.name}: options or an index do not survive the way through Extended JSON: ${json}`,
+    );
   }
   return json;
 }

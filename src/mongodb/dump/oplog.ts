@@ -1,6 +1,14 @@
 // The oplog: which part a dump needs, reading a range of it raw, and choosing the entries of some namespaces.
 import { BSON, type Document, type MongoClient, type Timestamp } from 'mongodb';
-import { asBuffer, bsonType, documentsOf, elements, field, type RawElement, stringValue } from '../bson/raw.ts';
+import {
+  asBuffer,
+  bsonType,
+  documentsOf,
+  elements,
+  field,
+  type RawElement,
+  stringValue,
+} from '../bson/raw.ts';
 import type { DocumentRun } from '../kernels.ts';
 import { rawFind } from '../raw-cursor.ts';
 import { type ClusterTime, compareTimes, DumpError, majorityTime, toTimestamp } from './consistency.ts';
@@ -23,10 +31,19 @@ export async function oplogWindowStart(client: MongoClient): Promise<ClusterTime
  * @throws DumpError oplog-overflow when it does not
  */
 export async function assertOplogReaches(client: MongoClient, from: ClusterTime): Promise<void> {
-  const oldest = await client.db('local').collection('oplog.rs').find({}).sort({ $natural: 1 }).limit(1).next();
+  const oldest = await client
+    .db('local')
+    .collection('oplog.rs')
+    .find({})
+    .sort({ $natural: 1 })
+    .limit(1)
+    .next();
   const ts = oldest?.['ts'] as Timestamp | undefined;
   if (!ts || compareTimes({ t: ts.t, i: ts.i }, from) > 0) {
-    throw new DumpError('oplog-overflow', `the oplog no longer reaches back to ${from.t}:${from.i}; it needs to be larger, or the dump faster`);
+    throw new DumpError(
+      'oplog-overflow',
+      `the oplog no longer reaches back to ${from.t}:${from.i}; it needs to be larger, or the dump faster`,
+    );
   }
 }
 
@@ -40,9 +57,16 @@ export interface OplogRange {
 }
 
 /** The oplog's entries of a range, raw, in their order. */
-export function readOplog(client: MongoClient, { from, to, exclusive, signal }: OplogRange): AsyncGenerator<DocumentRun> {
+export function readOplog(
+  client: MongoClient,
+  { from, to, exclusive, signal }: OplogRange,
+): AsyncGenerator<DocumentRun> {
   const range: Document = { [exclusive ? '$gt' : '$gte']: toTimestamp(from), $lte: toTimestamp(to) };
-  return rawFind(client.db('local'), { collection: 'oplog.rs', filter: { ts: range }, ...(signal && { signal }) });
+  return rawFind(client.db('local'), {
+    collection: 'oplog.rs',
+    filter: { ts: range },
+    ...(signal && { signal }),
+  });
 }
 
 /** The time of an oplog entry. */
@@ -53,7 +77,10 @@ export function entryTime(entry: Uint8Array): ClusterTime {
 }
 
 /** The entries of a run that concern the chosen namespaces; entries of transactions are reduced to them. */
-export function selectEntries(run: DocumentRun, takes: (db: string, collection: string) => boolean): DocumentRun {
+export function selectEntries(
+  run: DocumentRun,
+  takes: (db: string, collection: string) => boolean,
+): DocumentRun {
   const kept: Buffer[] = [];
   for (const entry of documentsOf(run.data)) {
     const selected = selectEntry(entry, takes);
@@ -69,21 +96,26 @@ function selectEntry(entry: Buffer, takes: (db: string, collection: string) => b
   if (op === 'n') return undefined;
   const [db, collection] = splitNamespace(ns);
   if (op !== 'c') {
-    if (ns === 'admin.system.version') refuse('a write to admin.system.version (a feature compatibility change)', ns);
+    if (ns === 'admin.system.version')
+      refuse('a write to admin.system.version (a feature compatibility change)', ns);
     return takes(db, logicalName(collection)) ? entry : undefined;
   }
   const [command] = o ? elements(o.value) : [];
   if (!command) return undefined;
   if (command.name === 'applyOps') return reduceTransaction(entry, takes);
   const target = command.type === bsonType.string ? stringValue(command) : '';
-  if (unreplayable.has(command.name) && takes(db, target.slice(target.indexOf('.') + 1))) refuse(command.name, ns);
+  if (unreplayable.has(command.name) && takes(db, target.slice(target.indexOf('.') + 1)))
+    refuse(command.name, ns);
   if (command.name === 'commitTransaction' || command.name === 'abortTransaction') return entry;
   if (command.name === 'dropDatabase') return takes(db, '') ? entry : undefined;
   return takes(db, logicalName(target)) ? entry : undefined;
 }
 
 function refuse(what: string, ns: string): never {
-  throw new DumpError('oplog-unreplayable', `${what} happened on ${ns} during the dump, which an oplog replay cannot repeat; start the dump again`);
+  throw new DumpError(
+    'oplog-unreplayable',
+    `${what} happened on ${ns} during the dump, which an oplog replay cannot repeat; start the dump again`,
+  );
 }
 
 function reduceTransaction(entry: Buffer, takes: (db: string, collection: string) => boolean): Buffer {

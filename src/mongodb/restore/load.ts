@@ -1,0 +1,119 @@
+// Feeds the archive's documents into the staging collections: batches of some MiB, several under way at once.
+import type { MongoClient } from 'mongodb';
+import { maxInsertDocuments, type FailedDocument, rawInsert } from '../raw-write.ts';
+import { dataCollection } from './collections.ts';
+import type { RestoreItem } from './plan.ts';
+
+const batchBytes = 4 << 20;
+const batchDocuments = 50_000;
+/** More does not help the server and costs memory here. */
+const insertsInFlight = 3;
+/** So many failures are told one by one; the number of all is always told. */
+const maxReportedFailures = 1000;
+
+interface Batch {
+  runs: Buffer[];
+  bytes: number;
+  count: number;
+}
+
+export class Loader {
+  readonly #client: MongoClient;
+  readonly #keepsZeroTimestamps: boolean;
+  readonly #signal: AbortSignal | undefined;
+  readonly #batches = new Map<RestoreItem, Batch>();
+  readonly #running = new Set<Promise<void>>();
+  #error: unknown;
+  #waitingBytes = 0;
+
+  readonly failed: FailedDocument[] = [];
+  failedCount = 0;
+
+  constructor(client: MongoClient, keepsZeroTimestamps: boolean, signal: AbortSignal | undefined) {
+    this.#client = client;
+    this.#keepsZeroTimestamps = keepsZeroTimestamps;
+    this.#signal = signal;
+  }
+
+  /** Takes whole documents; resolves when more may come. @throws the first error of any insert */
+  async add(item: RestoreItem, data: Buffer, count: number): Promise<void> {
+    for (const run of runsOf(data, count)) {
+      const batch = this.#batches.get(item) ?? { runs: [], bytes: 0, count: 0 };
+      this.#batches.set(item, batch);
+      batch.runs.push(run.data);
+      batch.bytes += run.data.length;
+      batch.count += run.count;
+      this.#waitingBytes += run.data.length;
+      if (batch.bytes >= batchBytes || batch.count >= batchDocuments) await this.#send(item);
+    }
+    while (this.#waitingBytes > 4 * batchBytes) await this.#send(this.#largest());
+  }
+
+  /** All of an item is here. */
+  async end(item: RestoreItem): Promise<void> {
+    if (this.#batches.has(item)) await this.#send(item);
+  }
+
+  /** Waits for all inserts. @throws the first error of any */
+  async finish(): Promise<void> {
+    await Promise.all(this.#running);
+    if (this.#error) throw this.#error;
+  }
+
+  #largest(): RestoreItem {
+    const [[item]] = [...this.#batches].sort(([, a], [, b]) => b.bytes - a.bytes) as [[RestoreItem, Batch]];
+    return item;
+  }
+
+  async #send(item: RestoreItem): Promise<void> {
+    const batch = this.#batches.get(item);
+    if (!batch) return;
+    this.#batches.delete(item);
+    this.#waitingBytes -= batch.bytes;
+    const keepsOrder = item.options.get('capped') === true;
+    while (this.#running.size >= (keepsOrder ? 1 : insertsInFlight)) await Promise.race(this.#running);
+    if (this.#error) throw this.#error;
+    this.#signal?.throwIfAborted();
+    const insert: Promise<void> = this.#insert(item, batch.runs, keepsOrder).finally(() =>
+      this.#running.delete(insert),
+    );
+    this.#running.add(insert);
+    if (keepsOrder) await insert;
+  }
+
+  async #insert(item: RestoreItem, runs: Buffer[], ordered: boolean): Promise<void> {
+    try {
+      const failed = await rawInsert({
+        db: this.#client.db(item.db),
+        collection: dataCollection(item, item.staging),
+        runs,
+        ordered,
+        keepsZeroTimestamps: this.#keepsZeroTimestamps,
+        ...(this.#signal && { signal: this.#signal }),
+      });
+      this.failedCount += failed.length;
+      const room = maxReportedFailures - this.failed.length;
+      this.failed.push(...failed.slice(0, room).map((document) => ({ ...document, namespace: item.source })));
+    } catch (error) {
+      this.#error ??= error;
+    }
+  }
+}
+
+/** Cuts a run that holds more documents than one command may. */
+function* runsOf(data: Buffer, count: number): Generator<{ data: Buffer; count: number }> {
+  if (count <= maxInsertDocuments - batchDocuments) {
+    yield { data, count };
+    return;
+  }
+  let start = 0;
+  let taken = 0;
+  for (let at = 0; at < data.length; ) {
+    at += data.readInt32LE(at);
+    taken++;
+    if (taken < batchDocuments && at < data.length) continue;
+    yield { data: data.subarray(start, at), count: taken };
+    start = at;
+    taken = 0;
+  }
+}
