@@ -132,11 +132,16 @@ function removeShimSockets(lab: Lab): void {
   removeIfEmpty('/run/containerd/s', '/run/containerd');
 }
 
+/** Results are named network-container-interface; every pod also has one of the network "cni-loopback". */
 function removeCniResults(lab: Lab): void {
   const folder = '/var/lib/cni/results';
   if (!existsSync(folder)) return;
-  for (const file of readdirSync(folder))
-    if (file.startsWith(`${cgroupName(lab)}-`)) rmSync(join(folder, file));
+  const ours = new RegExp(`^${cgroupName(lab)}-(\\w+)-`);
+  const files = readdirSync(folder);
+  const containers = new Set(files.flatMap((file) => ours.exec(file)?.[1] ?? []));
+  for (const file of files) {
+    if (ours.test(file) || containers.has(file.split('-').at(-2) ?? '')) rmSync(join(folder, file));
+  }
   removeIfEmpty(folder, '/var/lib/cni');
 }
 

@@ -1,7 +1,7 @@
 // What the lab puts into its cluster: names for the servers on the host, and rights for its own readers.
 import { clusterDnsAddress } from './components/node.ts';
 import { apiserverClusterAddress } from './components/control-plane.ts';
-import { applyObject, type Lab } from './lab.ts';
+import { applyObject, kubernetes, type Lab } from './lab.ts';
 import { addressIn, type HostService, networkOf } from './network.ts';
 import { USERS } from './pki.ts';
 
@@ -51,11 +51,7 @@ function service(name: string, namespace: string, clusterIP: string, ports: unkn
 
 export async function prepareCluster(lab: Lab): Promise<void> {
   const rbac = '/apis/rbac.authorization.k8s.io/v1';
-  await applyObject(lab, `/api/v1/namespaces/${NAMESPACE}`, {
-    apiVersion: 'v1',
-    kind: 'Namespace',
-    metadata: { name: NAMESPACE },
-  });
+  await makeNamespace(lab);
   await applyObject(lab, `${rbac}/clusterrolebindings/slipway-lab-readers`, {
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind: 'ClusterRoleBinding',
@@ -97,4 +93,13 @@ export async function prepareCluster(lab: Lab): Promise<void> {
       { name: 'mongodb', port: 27017, protocol: 'TCP' },
     ]),
   );
+}
+
+/** Made only when it is missing: from then on it belongs to whoever applies the example's manifests. */
+async function makeNamespace(lab: Lab): Promise<void> {
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } };
+  const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(namespace) };
+  const body = { ...namespace, metadata: { name: NAMESPACE, annotations } };
+  const { status } = await kubernetes(lab, 'POST', '/api/v1/namespaces?fieldManager=slipway-lab', body);
+  if (status >= 300 && status !== 409) throw new Error(`creating namespace ${NAMESPACE}: HTTP ${status}`);
 }

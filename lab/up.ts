@@ -30,7 +30,7 @@ export interface UpOptions {
 }
 
 /** Programs that no component runs but that users of the lab need. */
-const TOOLS = ['kubectl', 'ip'];
+const TOOLS = ['kubectl', 'ip', 'temporal-test-server'];
 /** Ports that the lab keeps for others. */
 const RESERVED = ['gateway'];
 
@@ -184,7 +184,8 @@ type Tell = (what: string) => void;
 
 async function findProgram(lab: Lab, name: string, tell: Tell): Promise<void> {
   const known = lab.state.programs[name];
-  if (known && existsSync(known) && !process.env[partNamed(name).variable]) return;
+  const { variable } = partNamed(name);
+  if (known && existsSync(known) && (process.env[variable] ?? known) === known) return;
   const { path } = await provisionPart(partNamed(name), { onProgress: (_, what) => tell(what) });
   lab.state.programs[name] = path;
   lab.save();

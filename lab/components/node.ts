@@ -53,6 +53,7 @@ state = ${toml(containerdState(lab))}
   runtime_type = "io.containerd.runc.v2"
 [${cri}.containerd.runtimes.runc.options]
   BinaryName = ${toml(lab.program('runc'))}
+  Root = ${toml(join(lab.paths.run, 'runc'))}
 `;
 }
 

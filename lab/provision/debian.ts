@@ -20,16 +20,24 @@ const PROGRAM_FOLDERS = ['usr/bin', 'usr/sbin', 'bin', 'sbin'];
 /** Dependencies that no program needs to run. */
 const LEFT_OUT = /^(libjs-|node-|python3|perl|adduser|netbase|tzdata|debconf)/;
 
-/** Unpacks the package and what it needs into `scratch`; wrappers name `final`, where the folder will be. */
-export async function fetchDebian(name: string, scratch: string, final: string): Promise<void> {
+/**
+ * Unpacks the package and what it needs into `scratch`; wrappers name `final`, where the folder will be.
+ * A `file` outside the usual program folders gets a wrapper too, if it is a program.
+ */
+export async function fetchDebian(
+  { package: name, file }: { package: string; file: string },
+  scratch: string,
+  final: string,
+): Promise<void> {
   const packages = await closure(name);
   await run('apt-get', ['download', '-q', ...packages], { cwd: scratch });
   const root = join(scratch, 'root');
-  for (const file of readdirSync(scratch).filter((entry) => entry.endsWith('.deb'))) {
-    await run('dpkg', ['-x', join(scratch, file), root]);
-    rmSync(join(scratch, file));
+  for (const archive of readdirSync(scratch).filter((entry) => entry.endsWith('.deb'))) {
+    await run('dpkg', ['-x', join(scratch, archive), root]);
+    rmSync(join(scratch, archive));
   }
   await run('mkdir', ['-p', join(scratch, 'bin')]);
+  wrap(scratch, final, file);
   for (const folder of PROGRAM_FOLDERS) {
     if (!existsSync(join(root, folder)) || lstatSync(join(root, folder)).isSymbolicLink()) continue;
     for (const program of readdirSync(join(root, folder))) wrap(scratch, final, `${folder}/${program}`);
@@ -78,15 +86,7 @@ function wrap(scratch: string, final: string, file: string): void {
     return; // a link to something that only an installation makes
   }
   const root = join(final, 'root');
-  const libraries = ['usr/lib', 'lib']
-    .map((folder) => join(scratch, 'root', folder))
-    .filter((folder) => existsSync(folder))
-    .flatMap((folder) =>
-      readdirSync(folder)
-        .filter((entry) => entry.endsWith('-linux-gnu'))
-        .map((entry) => join(folder, entry)),
-    )
-    .map((folder) => folder.replace(scratch, final));
+  const libraries = libraryFolders(join(scratch, 'root')).map((folder) => folder.replace(scratch, final));
   const name = basename(file);
   // What update-alternatives would do on installation: plain names for the nf_tables variants.
   const names = (name.includes('-nft') ? [name, name.replace('-nft', '')] : [name]).filter(
@@ -112,4 +112,19 @@ function wrap(scratch: string, final: string, file: string): void {
 
 function isLink(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+}
+
+/** Folders with shared libraries; private ones lie one level deeper, where only an installed program would look. */
+function libraryFolders(root: string): string[] {
+  const top = ['usr/lib', 'lib']
+    .map((folder) => join(root, folder))
+    .filter((folder) => existsSync(folder) && !isLink(folder))
+    .flatMap((folder) => foldersIn(folder).filter((each) => each.endsWith('-linux-gnu')));
+  const hasLibrary = (folder: string) => readdirSync(folder).some((name) => /^lib.+\.so(\.|$)/.test(name));
+  return [...top, ...top.flatMap(foldersIn).filter(hasLibrary)];
+}
+
+function foldersIn(folder: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(folder, entry.name));
 }
