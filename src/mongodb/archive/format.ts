@@ -116,6 +116,9 @@ export function decodeBlockHeader(document: Buffer): BlockHeader {
     throw new ArchiveCorruptError('archive block header: EOF is not a boolean');
   if (crc?.type !== bsonType.int64)
     throw new ArchiveCorruptError('archive block header: CRC is not an int64');
+  if (eof.value[0] === 0 && crc.value.readBigUInt64LE(0) !== 0n) {
+    throw new ArchiveCorruptError('archive block header: a CRC at the start of a block');
+  }
   return {
     db: text(fields, 'db', 'block header'),
     collection: text(fields, 'collection', 'block header'),

@@ -42,7 +42,7 @@ const typeWrappers = new Set(
  * @throws SyntaxError when the text is not JSON or not an object
  */
 export function parseExtendedJson(text: string): OrderedDocument {
-  const value = new Parser(text).parse();
+  const value = toBson(new Parser(text).parse());
   if (!(value instanceof Map)) throw new SyntaxError('not a JSON object');
   return value as OrderedDocument;
 }
@@ -87,7 +87,7 @@ class Parser {
     if (depth > 200) throw new SyntaxError('JSON nested deeper than 200 levels');
     if (this.#token === '{') return this.#object(depth);
     if (this.#token === '[') return this.#array(depth);
-    return numberAsBson(JSON.parse(this.#advance()));
+    return JSON.parse(this.#advance());
   }
 
   #array(depth: number): unknown[] {
@@ -112,29 +112,30 @@ class Parser {
       fields.set(name, this.#value(depth + 1));
     }
     this.#expect('}');
-    const [first] = fields.keys();
-    return first !== undefined && typeWrappers.has(first) && isTypeWrapper(fields) ? unwrap(fields) : fields;
+    return fields;
   }
 }
 
+/** Parsed JSON with its type wrappers turned into BSON values. */
+function toBson(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(toBson);
+  if (!(value instanceof Map)) return typeof value === 'number' ? numberAsBson(value) : value;
+  const fields = value as OrderedDocument;
+  if (isTypeWrapper(fields)) return EJSON.parse(JSON.stringify(plain(fields)), { relaxed: false });
+  return new Map([...fields].map(([key, item]) => [key, toBson(item)]));
+}
+
 function isTypeWrapper(fields: OrderedDocument): boolean {
-  return [...fields.keys()].every((key) => typeWrappers.has(key));
+  return fields.size > 0 && [...fields.keys()].every((key) => typeWrappers.has(key));
 }
 
-function unwrap(fields: OrderedDocument): unknown {
-  return EJSON.parse(JSON.stringify(plain(fields)), { relaxed: false });
-}
-
-/** Wrapper objects hold plain JSON, except a code's scope, which is a document of its own. */
 function plain(value: unknown): unknown {
   if (value instanceof Map) return Object.fromEntries([...value].map(([key, item]) => [key, plain(item)]));
-  if (Array.isArray(value)) return value.map(plain);
-  return value instanceof BSON.Int32 || value instanceof BSON.Double ? value.valueOf() : value;
+  return Array.isArray(value) ? value.map(plain) : value;
 }
 
-/** Bare numbers of relaxed JSON: an integer that fits becomes an int32, like mongorestore reads it. */
-function numberAsBson(value: unknown): unknown {
-  if (typeof value !== 'number') return value;
+/** Bare numbers of relaxed JSON: an integer that fits becomes an int32, as with mongorestore. */
+function numberAsBson(value: number): unknown {
   if (Number.isInteger(value) && Math.abs(value) <= 0x7fffffff) return new BSON.Int32(value);
   return Number.isSafeInteger(value) ? BSON.Long.fromNumber(value) : new BSON.Double(value);
 }
