@@ -4,7 +4,7 @@ import type { ReleaseStatus } from '../../domain/release.types.ts';
 import { EXIT, exitOf } from '../exit.ts';
 import { type Format, printData } from '../output.ts';
 import { ProgressLines } from '../render/progress.ts';
-import { renderResult, renderStatus } from '../render/status.ts';
+import { refusedByPreflight, renderResult, renderStatus } from '../render/status.ts';
 import type { Session } from '../session.ts';
 
 /** "in 47m" is redrawn this often, in milliseconds. */
@@ -37,16 +37,16 @@ export async function follow(
       signal,
     });
   } catch (error) {
+    display.end(null);
     if (!signal.aborted) throw error;
-    display.close();
     session.err(
       `Detached; the release of ${target} goes on. Come back with: slipway release watch ${target}`,
     );
     return EXIT.stillRunning;
   } finally {
     stop();
-    display.close();
   }
+  display.end(view?.status ?? null);
   if (!view) {
     session.err(`slipway: still in line at --timeout; come back with: slipway release watch ${target}`);
     return EXIT.stillRunning;
@@ -69,7 +69,7 @@ function printResult(
   if (more.note) session.out(`Note: ${more.note}`);
   if (status.outcome === null)
     session.out(`Come back with: slipway release watch ${status.namespace}/${status.workload}`);
-  if (status.outcome === 'failed') {
+  if (status.outcome === 'failed' && !refusedByPreflight(status)) {
     session.out(
       `If anything of it is left: slipway restore deployment ${status.namespace}/${status.workload}`,
     );
@@ -79,7 +79,8 @@ function printResult(
 
 interface Display {
   show(progress: Progress): void;
-  close(): void;
+  /** Leaves the last state on the screen. */
+  end(last: ReleaseStatus | null): void;
 }
 
 /** With `-o json` standard output holds the result alone, so progress goes to standard error. */
@@ -92,7 +93,7 @@ function plainDisplay(session: Session, data: boolean): Display {
         else session.out(line);
       }
     },
-    close: () => undefined,
+    end: () => undefined,
   };
 }
 
@@ -117,8 +118,9 @@ async function liveDisplay(session: Session, client: SlipwayClient): Promise<Dis
       else remark = progress.message;
       draw();
     },
-    close() {
+    end(last) {
       clearInterval(timer);
+      if (last) area.draw(renderStatus(last, { colors: session.colors, now: session.now(), url: null }));
       area.close();
     },
   };

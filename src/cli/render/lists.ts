@@ -4,6 +4,8 @@ import type { ListedRelease, PastRelease } from '../../client.ts';
 import { paintPhase } from './status.ts';
 import { plain, shortImage, span, stamp, table } from './text.ts';
 
+const REASON_LENGTH = 100;
+
 interface ListOptions {
   colors: Colors;
   now: number;
@@ -21,7 +23,7 @@ export function renderList(releases: ListedRelease[], { colors, now, wide }: Lis
     span(now - Date.parse(each.startedAt)),
     plain(each.starter),
     ...(wide ? [each.key ?? '-', each.run] : []),
-    plain(each.releaseReason),
+    wide ? plain(each.releaseReason) : shorten(plain(each.releaseReason)),
   ]);
   return table([header.map((title) => colors.dim(title)), ...rows]);
 }
@@ -49,9 +51,14 @@ export function renderHistory(past: PastRelease[], { colors, wide }: Omit<ListOp
     span(each.durationMs),
     plain(each.starter),
     ...(wide ? [each.key ?? '-', each.run] : []),
-    why(each),
+    wide ? why(each) : shorten(why(each)),
   ]);
   return table([header.map((title) => colors.dim(title)), ...rows]);
+}
+
+/** A table that wraps is none; -o wide has the whole text. */
+function shorten(text: string): string {
+  return text.length <= REASON_LENGTH ? text : `${text.slice(0, REASON_LENGTH - 3)}...`;
 }
 
 /** Why it was made, and for one that did not make it, why it ended. */

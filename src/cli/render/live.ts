@@ -1,8 +1,7 @@
 /**
- * An area at the bottom of the terminal that is redrawn in place. Every line is cut to the width, so a frame is as high
- * as it has lines; when the window shrinks, terminals wrap what is already there, so the height is counted again.
+ * An area at the bottom of the terminal that is redrawn in place. Terminals wrap long lines, and wrap again when the
+ * window changes, so the height of what is on the screen is counted for the width of this moment.
  */
-import cliTruncate from 'cli-truncate';
 import type { Session } from '../session.ts';
 import { width } from './text.ts';
 
@@ -50,18 +49,25 @@ export class LiveArea {
   }
 }
 
-/** What is wanted from the reader stands at the end, so a frame that is too high loses its middle. */
+/**
+ * What is wanted from the reader stands at the end, so a frame that is too high loses its middle. Lines are never cut:
+ * commands are there to be pasted, and the terminal wraps them.
+ */
 function fit(lines: string[], columns: number, rows: number): string[] {
   const most = Math.max(3, rows - 1);
-  const head = Math.min(4, Math.floor(most / 3));
-  const kept =
-    lines.length <= most
-      ? lines
-      : [...lines.slice(0, head), '...', ...lines.slice(lines.length - (most - head - 1))];
-  return kept.map((line) => cliTruncate(line, Math.max(10, columns - 1)));
+  if (height(lines, columns) <= most) return lines;
+  const head = lines.slice(0, 1);
+  const tail: string[] = [];
+  let left = most - height(head, columns) - 1;
+  for (const line of lines.slice(1).toReversed()) {
+    left -= height([line], columns);
+    if (left < 0) break;
+    tail.unshift(line);
+  }
+  return [...head, '...', ...tail];
 }
 
-/** Rows that a frame takes in a window of this width. */
-function height(frame: string[], columns: number): number {
-  return frame.reduce((sum, line) => sum + Math.max(1, Math.ceil(width(line) / Math.max(1, columns))), 0);
+/** Rows that lines take in a window of this width. */
+function height(lines: string[], columns: number): number {
+  return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(width(line) / Math.max(1, columns))), 0);
 }

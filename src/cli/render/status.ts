@@ -50,6 +50,11 @@ export function renderStatus(status: ReleaseStatus, options: RenderOptions): str
   return lines;
 }
 
+/** It failed before its first write: there is nothing to look after. */
+export function refusedByPreflight({ outcome, findings, canary }: ReleaseStatus): boolean {
+  return outcome === 'failed' && canary.hash === null && findings.some(({ level }) => level === 'error');
+}
+
 export function paintPhase(phase: Phase, colors: Colors): string {
   const text = PHASES[phase] ?? phase;
   if (phase === 'promoted') return colors.green(text);
@@ -65,8 +70,11 @@ function headline(status: ReleaseStatus, { colors, now }: RenderOptions): string
   const took = span(end - Date.parse(status.startedAt));
   const from = status.stable.image === '' ? '' : `${shortImage(status.stable.image)} -> `;
   const age = status.finishedAt ? `${span(now - end)} ago, after ${took}` : `${took} ago`;
+  const phase = refusedByPreflight(status)
+    ? colors.red('REFUSED BY PREFLIGHT')
+    : paintPhase(status.phase, colors);
   const lines = [
-    `${name}   ${paintPhase(status.phase, colors)}${at}`,
+    `${name}   ${phase}${at}`,
     `${from}${shortImage(status.image)}: ${plain(status.releaseReason)}`,
     colors.dim(`${status.finishedAt ? 'ended' : 'started'} ${age}, started by ${plain(status.starter)}`),
   ];
@@ -121,7 +129,7 @@ function trouble(status: ReleaseStatus, { colors }: RenderOptions): string[] {
 
 export function renderFinding(finding: ReleaseStatus['findings'][number], colors: Colors): string {
   const paint = { error: colors.red, warning: colors.yellow, info: colors.dim }[finding.level];
-  const fix = finding.fix ? ` ${plain(finding.fix)}` : '';
+  const fix = finding.fix ? `; ${plain(finding.fix)}` : '';
   return `${paint(finding.level)}: ${plain(finding.message)}${fix}`;
 }
 
@@ -162,6 +170,7 @@ export function wanted(
       ...otherwise,
     ];
   }
+  if (refusedByPreflight(status)) return ['Nothing was touched.'];
   if (status.outcome === 'failed') {
     return [
       `${colors.bold('Wanted from you:')} look at the workload. If anything of the release is left on it:`,
@@ -185,6 +194,9 @@ export function renderResult(status: ReleaseStatus, colors: Colors): string {
     case 'promoted':
       return `${colors.green('Promoted')}${took}: ${target} runs ${shortImage(status.image)}.`;
     case 'failed':
+      if (refusedByPreflight(status)) {
+        return `${colors.red('Refused')}: ${plain(status.reason ?? 'preflight found errors')}. Nothing was touched.`;
+      }
       return `${colors.red('Failed')}${took}: ${target}${reason}`;
     default: {
       const word = {
