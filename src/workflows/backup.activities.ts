@@ -8,7 +8,7 @@ const patient = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval:
 export const quick = proxyActivities<BackupActivities>({
   startToCloseTimeout: '5m',
   scheduleToCloseTimeout: '30m',
-  heartbeatTimeout: '30s',
+  heartbeatTimeout: '15s',
   retry: patient,
 });
 
@@ -19,7 +19,7 @@ export const quick = proxyActivities<BackupActivities>({
 export const haul = proxyActivities<BackupActivities>({
   startToCloseTimeout: '24h',
   scheduleToCloseTimeout: '48h',
-  heartbeatTimeout: '30s',
+  heartbeatTimeout: '15s',
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '5m', maximumAttempts: 12 },
 });
 
@@ -27,6 +27,6 @@ export const haul = proxyActivities<BackupActivities>({
 export const tidy = proxyActivities<BackupActivities>({
   startToCloseTimeout: '10m',
   scheduleToCloseTimeout: '1h',
-  heartbeatTimeout: '30s',
+  heartbeatTimeout: '15s',
   retry: patient,
 });

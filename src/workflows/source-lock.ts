@@ -36,7 +36,7 @@ export interface LockOptions {
   /** Longest wait, in milliseconds. */
   patience: number;
   /** Called once, when the lock is not free at once. */
-  onWait(): void;
+  onWait: () => void;
 }
 
 /** Does `work` while holding the lock of the source. Throws {@link SourceBusy}, and whatever `work` throws. */
