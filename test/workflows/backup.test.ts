@@ -225,6 +225,26 @@ describe('a backup', () => {
     expect(given.calls).toContain('cleanDrill');
   });
 
+  test('of one server never runs beside another', async () => {
+    let running = 0;
+    let most = 0;
+    const server = unique('server');
+    const slow = async ({ id }: { id: string }) => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      running--;
+      return summaryOf(id);
+    };
+    const queue = await work(fakes(server, { takeBackup: slow }));
+    const handles = await Promise.all([startBackup(queue), startBackup(queue), startBackup(queue)]);
+    const done = await Promise.all(handles.map((handle) => handle.result()));
+    expect(done.map(({ outcome }) => outcome)).toEqual(['verified', 'verified', 'verified']);
+    expect(most).toBe(1);
+    expect(
+      done.some(({ timeline }) => timeline.some(({ text }) => text.startsWith('waits for another'))),
+    ).toBe(true);
+  });
+
   test('is throttled while it runs; a senseless limit is refused with a sentence', async () => {
     const given = fakes(unique('server'), { takeBackup: untilCancelled });
     const handle = await startBackup(await work(given), {}, '  throttle: { mbPerSecond: 20 }');
@@ -257,26 +277,6 @@ describe('a backup', () => {
     await expect(handle.result()).rejects.toThrow(/cancel/i);
     expect(given.calls.at(-1)).toBe('sweepBackups');
     expect((await (await startBackup(await work(fakes(server)))).result()).outcome).toBe('verified');
-  });
-
-  test('of one server never runs beside another, of another server it does', async () => {
-    let running = 0;
-    let most = 0;
-    const server = unique('server');
-    const slow = async ({ id }: { id: string }) => {
-      most = Math.max(most, ++running);
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      running--;
-      return summaryOf(id);
-    };
-    const queue = await work(fakes(server, { takeBackup: slow }));
-    const handles = await Promise.all([startBackup(queue), startBackup(queue), startBackup(queue)]);
-    const done = await Promise.all(handles.map((handle) => handle.result()));
-    expect(done.map(({ outcome }) => outcome)).toEqual(['verified', 'verified', 'verified']);
-    expect(most).toBe(1);
-    expect(
-      done.some(({ timeline }) => timeline.some(({ text }) => text.startsWith('waits for another'))),
-    ).toBe(true);
   });
 });
 
