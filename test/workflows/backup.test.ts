@@ -10,7 +10,7 @@ import type { BackupInput, RestoreInput, RestoreStatus } from '../../src/domain/
 import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
 import * as messages from '../../src/workflows/backup.messages.ts';
 import type { backup, drill, restoreData } from '../../src/workflows/index.ts';
-import { type Fakes, fakes, planOf, policyNamed, summaryOf } from './backup.fakes.ts';
+import { type Fakes, fakes, planOf, policyNamed } from './backup.fakes.ts';
 
 let env: TestWorkflowEnvironment;
 let bundle: WorkflowBundle;
@@ -223,26 +223,6 @@ describe('a backup', () => {
       'the drill failed: 1 differences from the manifest',
     ]);
     expect(given.calls).toContain('cleanDrill');
-  });
-
-  test('of one server never runs beside another', async () => {
-    let running = 0;
-    let most = 0;
-    const server = unique('server');
-    const slow = async ({ id }: { id: string }) => {
-      most = Math.max(most, ++running);
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      running--;
-      return summaryOf(id);
-    };
-    const queue = await work(fakes(server, { takeBackup: slow }));
-    const handles = await Promise.all([startBackup(queue), startBackup(queue), startBackup(queue)]);
-    const done = await Promise.all(handles.map((handle) => handle.result()));
-    expect(done.map(({ outcome }) => outcome)).toEqual(['verified', 'verified', 'verified']);
-    expect(most).toBe(1);
-    expect(
-      done.some(({ timeline }) => timeline.some(({ text }) => text.startsWith('waits for another'))),
-    ).toBe(true);
   });
 
   test('is throttled while it runs; a senseless limit is refused with a sentence', async () => {

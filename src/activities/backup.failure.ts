@@ -1,0 +1,63 @@
+/** From what went wrong with MongoDB or a storage to what Temporal should do about it. */
+import { ApplicationFailure } from '@temporalio/common';
+import { BACKUP_FAILURE } from '../domain/backup.failures.ts';
+
+/** MongoDB's codes for credentials and privileges: Unauthorized, AuthenticationFailed. */
+const REFUSED_CODES = new Set([13, 18, 8000]);
+/** Full or read-only for good: worth a few tries while somebody makes room, not hours. */
+const FULL = new Set(['ENOSPC', 'EDQUOT']);
+const REFUSED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR']);
+const DAMAGED = new Set(['BackupDamagedError', 'ArchiveCorruptError', 'EncryptionError']);
+
+/** Attempts after which a full destination ends the run. */
+const FULL_ATTEMPTS = 3;
+
+/** The failure to throw for an error; `attempt` counts from 1. Messages hold no credentials. */
+export function backupFailureOf(error: unknown, attempt: number): unknown {
+  if (error instanceof ApplicationFailure || !(error instanceof Error)) return error;
+  const message = withoutCredentials(error.message);
+  const { name } = error;
+  const codes = codesOf(error);
+  if (codes.some((code) => typeof code === 'number' && REFUSED_CODES.has(code))) {
+    return ApplicationFailure.nonRetryable(`MongoDB refuses: ${message}`, BACKUP_FAILURE.sourceRefused);
+  }
+  if (codes.some((code) => FULL.has(String(code)))) {
+    return ApplicationFailure.create({
+      message,
+      type: BACKUP_FAILURE.destinationFull,
+      nonRetryable: attempt >= FULL_ATTEMPTS,
+    });
+  }
+  if (name === 'StorageError' && codes.some((code) => REFUSED.has(String(code)) || code === 403)) {
+    return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.destinationRefused);
+  }
+  if (DAMAGED.has(name)) return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.archiveDamaged);
+  if (name === 'ObjectNotFoundError')
+    return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.backupUnknown);
+  if (name === 'RestorePlanError') return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.refused);
+  if (name === 'RestoreFailedError') {
+    const failed =
+      (error as { failed?: readonly { namespace: string; id: string; message: string }[] }).failed ?? [];
+    const list = failed.slice(0, 100).map((each) => `${each.namespace}: ${each.id}: ${each.message}`);
+    return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.restoreDiffers, list);
+  }
+  return ApplicationFailure.retryable(message, name);
+}
+
+/** Codes of an error and of what caused it: driver, operating system, HTTP. */
+function codesOf(error: Error): (string | number)[] {
+  const codes: (string | number)[] = [];
+  let each: unknown = error;
+  for (let depth = 0; depth < 8 && each instanceof Error; depth++) {
+    const { code, $metadata } = each as { code?: unknown; $metadata?: { httpStatusCode?: number } };
+    if (typeof code === 'string' || typeof code === 'number') codes.push(code);
+    if ($metadata?.httpStatusCode !== undefined) codes.push($metadata.httpStatusCode);
+    each = each.cause;
+  }
+  return codes;
+}
+
+/** Drivers do not print passwords; this is for the day one does. */
+export function withoutCredentials(text: string): string {
+  return text.replaceAll(/:\/\/[^/\s@]*@/g, '://[secret]@');
+}

@@ -1,0 +1,343 @@
+/** The activities of restores and drills: the engine, with what a workflow asked for translated into its terms. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { ApplicationFailure } from '@temporalio/common';
+import type { MongoClient } from 'mongodb';
+import { BACKUP_FAILURE } from '../domain/backup.failures.ts';
+import { DRILL_PREFIX } from '../domain/backup.names.ts';
+import type {
+  DrillInput,
+  PlannedNamespace,
+  RestoreOrigin,
+  RestorePlan,
+  RestoreResult,
+  RestoreSelection,
+} from '../domain/backup.types.ts';
+import { readManifest } from '../mongodb/backup/catalog.ts';
+import { previewRestore, restore, type RestoreProgress, type RestoreSource } from '../mongodb/restore.ts';
+import { namesIn } from '../mongodb/restore/collections.ts';
+import type { RestoreItem } from '../mongodb/restore/plan.ts';
+import { stagingPrefix } from '../mongodb/staging.ts';
+import type { BackupManifest } from '../specs/manifest.ts';
+import { chooseBackup, dataTime } from './backup.catalog.ts';
+import type { Report } from './backup.context.ts';
+import { openStorage, resolveKey, type SettingsSource } from './backup.settings.ts';
+import { withMongo } from './backup.source.ts';
+import type { DrillResult, InspectInput, RestoreWork } from './backup.types.ts';
+
+/** Namespaces that a plan shows; a history is no place for ten thousand. */
+const SHOWN_NAMESPACES = 500;
+
+interface OpenArchive {
+  source: Pick<RestoreSource, 'open' | 'key' | 'manifest'>;
+  /** Id of the backup, or path of the file. */
+  name: string;
+  location: string;
+  manifest: BackupManifest | undefined;
+}
+
+/** Opens what a restore reads from, for as long as `use` takes. `archive` pins the backup that a plan named. */
+async function withArchive<T>(
+  origin: RestoreOrigin,
+  archive: string | null,
+  from: SettingsSource,
+  use: (opened: OpenArchive) => Promise<T>,
+): Promise<T> {
+  if ('file' in origin) return await use(await openFile(origin.file));
+  const { policy, backup } = origin;
+  const key = await resolveKey(policy, from);
+  const storage = await openStorage(policy.spec.destination, from);
+  try {
+    const choice = archive === null ? backup : { id: archive };
+    const manifest = await chooseBackup(storage, policy.metadata.name, choice);
+    const open = async (signal?: AbortSignal) => storage.read(manifest.archive.name, { signal });
+    return await use({
+      source: { open, key, manifest },
+      name: manifest.id,
+      location: storage.location,
+      manifest,
+    });
+  } finally {
+    await storage.close();
+  }
+}
+
+async function openFile(path: string): Promise<OpenArchive> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isFile()) {
+    throw ApplicationFailure.nonRetryable(
+      `${path}: the worker finds no such file`,
+      BACKUP_FAILURE.backupUnknown,
+    );
+  }
+  const open = async (signal?: AbortSignal) =>
+    createReadStream(path, { highWaterMark: 1 << 20, ...(signal ? { signal } : {}) });
+  return { source: { open }, name: path, location: 'the worker', manifest: undefined };
+}
+
+/** A selection in the engine's patterns. */
+function selectionOf({ databases, collections, rename }: RestoreSelection) {
+  const include = [...(databases ?? []).map((name) => `${name}.*`), ...(collections ?? [])];
+  return {
+    ...(include.length === 0 ? {} : { include }),
+    ...(rename.length === 0
+      ? {}
+      : { nsFrom: rename.map(({ from }) => from), nsTo: rename.map(({ to }) => to) }),
+  };
+}
+
+/** Reads archive and target, and says what a restore would do. */
+export async function inspectRestore(
+  { origin, target, selection }: InspectInput,
+  from: SettingsSource,
+  signal: AbortSignal,
+  report: Report,
+): Promise<RestorePlan> {
+  return await withArchive(origin, null, from, ({ source, name, location, manifest }) =>
+    withMongo(target.uriFrom, from, async (client) => {
+      const onProgress = (bytes: number) => report(checking(bytes, manifest));
+      const { plan, proof } = await previewRestore(client, {
+        ...source,
+        ...selectionOf(selection),
+        signal,
+        onProgress,
+      });
+      const namespaces = await Promise.all(plan.items.map((item) => planned(client, item)));
+      if (namespaces.length === 0) {
+        const there = proof.prelude.collections
+          .slice(0, 20)
+          .map(({ db, collection }) => `${db}.${collection}`);
+        throw ApplicationFailure.nonRetryable(
+          `${name}: nothing in it is selected; it holds ${there.join(', ') || 'nothing at all'}`,
+          BACKUP_FAILURE.refused,
+        );
+      }
+      const replaced = namespaces.filter(({ replaces }) => replaces !== null);
+      const digest = createHash('sha256').update(
+        JSON.stringify([
+          name,
+          proof.sha256,
+          namespaces.map(({ from: source, to, replaces }) => [source, to, replaces !== null]),
+        ]),
+      );
+      const notes = plan.skipped
+        .filter(({ reason }) => reason !== 'not selected')
+        .map(({ source: skipped, reason }) => `${skipped} is left out: ${reason}`);
+      if (plan.hasOplog) notes.push('the archive holds an oplog; it is not replayed');
+      if (plan.hasUsersAndRoles && selection.users)
+        notes.push('users and roles are merged when everything is restored under its own name');
+      return {
+        archive: name,
+        digest: digest.digest('hex').slice(0, 12),
+        at: manifest ? dataTime(manifest) : null,
+        location,
+        namespaces: [...replaced, ...namespaces.filter(({ replaces }) => replaces === null)].slice(
+          0,
+          SHOWN_NAMESPACES,
+        ),
+        total: namespaces.length,
+        replaced: replaced.length,
+        documents: plan.items.reduce((sum, { documents }) => sum + documents, 0),
+        bytes: plan.items.reduce((sum, { bytes }) => sum + bytes, 0),
+        notes,
+      };
+    }),
+  );
+}
+
+async function planned(client: MongoClient, item: RestoreItem): Promise<PlannedNamespace> {
+  const { db, collection, source, kind, documents, replaces } = item;
+  const there =
+    replaces === undefined || replaces === 'view'
+      ? 0
+      : await client.db(db).collection(collection).estimatedDocumentCount();
+  return {
+    from: source,
+    to: `${db}.${collection}`,
+    kind,
+    documents,
+    replaces: replaces === undefined ? null : there,
+  };
+}
+
+function checking(bytes: number, manifest: BackupManifest | undefined) {
+  return {
+    stage: 'checking' as const,
+    bytes,
+    totalBytes: manifest?.bytes ?? 0,
+    documents: 0,
+    namespace: '',
+    namespaces: 0,
+    totalNamespaces: 0,
+  };
+}
+
+/** Id of a restore for the engine: the same for every attempt of one run. */
+function engineId(claimant: string): string {
+  return createHash('sha256').update(claimant).digest('hex').slice(0, 24);
+}
+
+/** Restores; goes on where a killed attempt stopped. */
+export async function carryOut(
+  work: RestoreWork,
+  from: SettingsSource,
+  signal: AbortSignal,
+  report: Report,
+): Promise<RestoreResult> {
+  const started = performance.now();
+  return await withArchive(work.origin, work.archive, from, ({ source, name }) =>
+    withMongo(work.target.uriFrom, from, async (client) => {
+      const { restored, documents, bytes } = await restore(client, {
+        ...source,
+        ...selectionOf(work.selection),
+        id: engineId(work.claimant),
+        replace: work.replace,
+        usersAndRoles: work.selection.users,
+        signal,
+        onProgress: (progress) => report(progressOf(progress)),
+      });
+      return {
+        archive: name,
+        namespaces: restored.length,
+        documents,
+        bytes,
+        ms: Math.round(performance.now() - started),
+      };
+    }),
+  );
+}
+
+const STAGES = {
+  verify: 'checking',
+  load: 'restoring',
+  compare: 'comparing',
+  indexes: 'indexing',
+  swap: 'swapping',
+  users: 'swapping',
+  done: 'swapping',
+} as const;
+
+function progressOf({
+  phase,
+  bytes,
+  totalBytes,
+  documents,
+  namespace,
+  namespacesDone,
+  namespacesTotal,
+}: RestoreProgress) {
+  return {
+    stage: STAGES[phase],
+    bytes,
+    totalBytes,
+    documents,
+    namespace,
+    namespaces: namespacesDone,
+    totalNamespaces: namespacesTotal,
+  };
+}
+
+/** Drops staging collections of a restore that was given up; one that had begun to swap is left for a person. */
+export async function discard(work: RestoreWork, from: SettingsSource): Promise<void> {
+  const prefix = `${stagingPrefix}${engineId(work.claimant)}`;
+  await withMongo(work.target.uriFrom, from, async (client) => {
+    const { databases } = await client.db('admin').command({ listDatabases: 1, nameOnly: true });
+    for (const { name } of databases as { name: string }[]) {
+      const db = client.db(name);
+      const journal = await db.collection<{ _id: string; phase: string }>(prefix).findOne({ _id: 'state' });
+      if (journal?.phase === 'swapping') {
+        throw ApplicationFailure.nonRetryable(
+          `the restore was swapping names in when it was given up: some collections are restored, the others lie in ${prefix}_*; restore again`,
+          BACKUP_FAILURE.restoreFailed,
+        );
+      }
+    }
+    for (const { name } of databases as { name: string }[]) {
+      for (const collection of (await namesIn(client.db(name), prefix)).keys()) {
+        // The buckets of a time-series go with it.
+        await client.db(name).command({ drop: collection });
+      }
+    }
+  });
+}
+
+/** Scratch databases of one drill: `slipway_drill_ab12_shop` for `shop`. */
+function scratchPrefix({ policy, backup }: DrillInput): string {
+  const digest = createHash('sha256').update(`${policy.metadata.name}/${backup}`).digest('hex').slice(0, 8);
+  return `${DRILL_PREFIX}${digest}_`;
+}
+
+function drillServer({ policy }: DrillInput) {
+  return policy.spec.drill?.into?.uriFrom ?? policy.spec.source.uriFrom;
+}
+
+/** Restores a backup into scratch databases and compares it with its manifest. The time is that of a real restore. */
+export async function restoreDrill(
+  input: DrillInput,
+  from: SettingsSource,
+  signal: AbortSignal,
+  report: Report,
+): Promise<DrillResult> {
+  const { policy, backup } = input;
+  const prefix = scratchPrefix(input);
+  const started = performance.now();
+  return await withArchive({ policy, backup: { id: backup } }, backup, from, ({ source, manifest }) =>
+    withMongo(drillServer(input), from, async (client) => {
+      const { restored, documents, bytes } = await restore(client, {
+        ...source,
+        id: engineId(prefix),
+        nsFrom: ['*'],
+        nsTo: [`${prefix}*`],
+        // What an earlier attempt had finished is made anew.
+        replace: true,
+        usersAndRoles: false,
+        signal,
+        onProgress: (progress) => report(progressOf(progress)),
+      });
+      const restoreMs = Math.round(performance.now() - started);
+      const differences = manifest ? differencesOf(manifest, restored) : [];
+      const place = policy.spec.drill?.into ? 'the scratch server' : 'the source server';
+      return {
+        into: `databases ${prefix}* of ${place}`,
+        restoreMs,
+        namespaces: restored.length,
+        documents,
+        bytes,
+        differences,
+      };
+    }),
+  );
+}
+
+/** The engine has compared counts and contents of what it restored; here: that nothing of the manifest is missing. */
+function differencesOf(
+  manifest: BackupManifest,
+  restored: { source: string; documents: number }[],
+): string[] {
+  const found = new Map(restored.map(({ source, documents }) => [source, documents]));
+  return manifest.namespaces
+    .filter(({ db, name }) => db !== '' && db !== 'config' && !(db === 'admin' && name.startsWith('system.')))
+    .flatMap(({ db, name, documents, type }) => {
+      const there = found.get(`${db}.${name}`);
+      if (there === undefined) return [`${db}.${name} is missing`];
+      return type !== 'view' && there !== documents
+        ? [`${db}.${name}: ${there} documents instead of ${documents}`]
+        : [];
+    })
+    .slice(0, 100);
+}
+
+/** Drops the scratch databases of a drill, and nothing else. */
+export async function cleanDrill(input: DrillInput, from: SettingsSource): Promise<void> {
+  const prefix = scratchPrefix(input);
+  await withMongo(drillServer(input), from, async (client) => {
+    const { databases } = await client.db('admin').command({ listDatabases: 1, nameOnly: true });
+    for (const { name } of databases as { name: string }[]) {
+      if (name.startsWith(prefix)) await client.db(name).dropDatabase({ writeConcern: { w: 'majority' } });
+    }
+  });
+}
+
+/** The manifest of one backup. Throws ObjectNotFoundError. */
+export { readManifest };

@@ -1,0 +1,114 @@
+/** The activities of backups: thin steps around the engine and the catalog, which may run twice. */
+import { milliseconds } from '../specs/duration.ts';
+import * as catalog from './backup.catalog.ts';
+import { type Report, transferring } from './backup.context.ts';
+import type { BackupMetrics } from './backup.metrics.ts';
+import { carryOut, cleanDrill, discard, inspectRestore, restoreDrill } from './backup.restore.ts';
+import { openStorage, resolveKey, type SettingsSource } from './backup.settings.ts';
+import { dataSize, serverKey, serverTime, withMongo } from './backup.source.ts';
+import { sweep, takeBackup } from './backup.take.ts';
+import type { BackupActivities, Preparation, PruneInput } from './backup.types.ts';
+import type { BackupPolicy } from '../specs/backup.types.ts';
+import type { RestoreOrigin } from '../domain/backup.types.ts';
+import type { Storage } from '../storage/storage.ts';
+
+export interface BackupDependencies extends SettingsSource {
+  /** Version of Slipway, for manifests. */
+  version: string;
+  metrics: BackupMetrics;
+}
+
+/** Builds the activities on what they work with; see {@link BackupActivities}. */
+export function createBackupActivities(deps: BackupDependencies): BackupActivities {
+  const { metrics } = deps;
+  const moving =
+    <I, O>(work: (input: I, from: BackupDependencies, signal: AbortSignal, report: Report) => Promise<O>) =>
+    (input: I): Promise<O> =>
+      transferring((signal, report) => work(input, deps, signal, report));
+  return {
+    identifySource: moving(({ uriFrom }) =>
+      withMongo(uriFrom, deps, async (client) => ({ key: await serverKey(client) })),
+    ),
+    prepareBackup: moving(({ policy }) => prepare(policy, deps)),
+    takeBackup: moving(takeBackup),
+    sweepBackups: moving(sweep),
+    pruneBackups: moving((input) => pruneBackups(input, deps)),
+    recordBackup: async ({ policy, outcome, result, lastVerified }) =>
+      metrics.ended(policy, outcome, result, lastVerified),
+    inspectRestore: moving(inspectRestore),
+    holdArchive: moving(({ origin, archive, claimant, until }) =>
+      atOrigin(origin, deps, (storage) => catalog.hold(storage, archive, { claimant, until })),
+    ),
+    releaseArchive: moving(({ origin, archive, claimant }) =>
+      atOrigin(origin, deps, (storage) => catalog.releaseHold(storage, archive, claimant)),
+    ),
+    restore: moving(carryOut),
+    discardRestore: moving(discard),
+    restoreDrill: moving(restoreDrill),
+    cleanDrill: moving(cleanDrill),
+    recordDrill: moving(async ({ policy, record }) => {
+      metrics.drilled(policy.metadata.name, record.passed, record.restoreMs, record.at);
+      await withStorage(policy, deps, (storage) => catalog.recordDrill(storage, record));
+    }),
+  };
+}
+
+async function withStorage<T>(
+  policy: BackupPolicy,
+  from: SettingsSource,
+  work: (storage: Storage) => Promise<T>,
+): Promise<T> {
+  const storage = await openStorage(policy.spec.destination, from);
+  try {
+    return await work(storage);
+  } finally {
+    await storage.close();
+  }
+}
+
+/** A file has no retention to be kept from. */
+async function atOrigin(
+  origin: RestoreOrigin,
+  from: SettingsSource,
+  work: (storage: Storage) => Promise<void>,
+): Promise<void> {
+  if ('policy' in origin) await withStorage(origin.policy, from, work);
+}
+
+async function prepare(policy: BackupPolicy, deps: BackupDependencies): Promise<Preparation> {
+  const { source, drill, alarm } = policy.spec;
+  const { name } = policy.metadata;
+  await resolveKey(policy, deps);
+  if (drill?.into) await withMongo(drill.into.uriFrom, deps, serverTime);
+  const estimatedBytes = await withMongo(source.uriFrom, deps, (client) =>
+    dataSize(client, source.databases),
+  );
+  return await withStorage(policy, deps, async (storage) => {
+    const backups = await catalog.verifiedBackups(storage, name);
+    const records = await catalog.drillRecords(
+      storage,
+      backups.map(({ id }) => id),
+    );
+    const lastDrill =
+      [...records.values()]
+        .map(({ at }) => at)
+        .sort()
+        .at(-1) ?? null;
+    const [newest] = backups;
+    const lastVerified = newest ? catalog.dataTime(newest) : null;
+    deps.metrics.known(name, alarm ? milliseconds(alarm.noVerifiedBackupFor) / 1_000 : null, lastVerified);
+    return { lastVerified, lastDrill, estimatedBytes };
+  });
+}
+
+/** Three clocks have to agree before anything is deleted. */
+async function pruneBackups({ policy, now }: PruneInput, deps: BackupDependencies) {
+  const mongo = await withMongo(policy.spec.source.uriFrom, deps, serverTime);
+  return await withStorage(policy, deps, (storage) =>
+    catalog.prune(storage, policy, [
+      { name: 'the worker', time: Date.now() },
+      { name: 'Temporal', time: Date.parse(now) },
+      { name: 'MongoDB', time: mongo },
+    ]),
+  );
+}
