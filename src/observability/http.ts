@@ -39,7 +39,7 @@ const HEADERS_TIMEOUT_MS = 5_000;
 /** Throws {@link BadSetting} when the address cannot be listened on. */
 export async function serve(options: HttpOptions): Promise<HttpServer> {
   const server = createServer((request, response) => {
-    void answer(options, request, response);
+    void answer(options, request, response, () => !server.listening);
   });
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = options.requestTimeoutMs ?? 10_000;
@@ -56,6 +56,7 @@ async function answer(
   options: HttpOptions,
   request: IncomingMessage,
   response: ServerResponse,
+  closing: () => boolean,
 ): Promise<void> {
   const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
   const route = Object.hasOwn(options.routes, path) ? options.routes[path] : undefined;
@@ -69,7 +70,10 @@ async function answer(
     reply = { status: 500, body: { error: 'internal error; the log has details' } };
   }
   options.onReply?.(reply.status, route ? path : 'other');
-  send(request, response, reply);
+  // While closing, a connection kept alive would hold up the end until its timeout. And what is left of a body that we
+  // refused to read would be taken for the next request.
+  const last = closing() || !request.complete;
+  send(request, response, last ? { ...reply, headers: { ...reply.headers, connection: 'close' } } : reply);
 }
 
 function dispatch(
@@ -91,8 +95,6 @@ function send(request: IncomingMessage, response: ServerResponse, reply: Reply):
     'content-type': typeof reply.body === 'string' ? 'text/plain; charset=utf-8' : 'application/json',
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
-    // What is left of a body that we refused to read would be taken for the next request.
-    ...(request.complete ? {} : { connection: 'close' }),
     ...reply.headers,
   });
   response.end(request.method === 'HEAD' ? undefined : text);
