@@ -5,6 +5,7 @@
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { type Api, apiOf, UPDATE_MS } from './client/api.ts';
+import { BackupClient } from './client/backup.ts';
 import { type ConnectOptions, connectClient, lazyClient } from './client/connection.ts';
 import { uiLinks } from './client/links.ts';
 import {
@@ -96,6 +97,11 @@ export class SlipwayClient {
     await this.#api.call(timeoutMs, () =>
       client.workflowService.describeNamespace({ namespace: settings.namespace }),
     );
+  }
+
+  /** Commands of backups, restores and drills. */
+  get backups(): BackupClient {
+    return new BackupClient(this.#api);
   }
 
   startRelease(request: StartRequest): Promise<Started> {

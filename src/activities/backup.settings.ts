@@ -67,7 +67,7 @@ function uriOf(
     ...(tls === undefined ? {} : { tls: String(tls) }),
   });
   const user = `${encodeURIComponent(username)}:${encodeURIComponent(password)}`;
-  return `mongodb${srv ? '+srv' : ''}://${user}@${host}/?${options}`;
+  return `mongodb${srv ? '+srv' : ''}://${user}@${host}/?${options.toString()}`;
 }
 
 /** The key of the policy's encryption, if it has one. Throws `SettingMissing` without showing what was found. */

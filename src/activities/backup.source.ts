@@ -47,8 +47,8 @@ async function clusterId(client: MongoClient, hello: Record<string, unknown>): P
 async function replicaSetId(client: MongoClient): Promise<string | undefined> {
   try {
     const { config } = await client.db('admin').command({ replSetGetConfig: 1 });
-    const id: unknown = config?.settings?.replicaSetId;
-    return id === undefined ? undefined : `replica set ${String(id)}`;
+    const id = config?.settings?.replicaSetId as { toHexString(): string } | undefined;
+    return id === undefined ? undefined : `replica set ${id.toHexString()}`;
   } catch {
     return undefined;
   }

@@ -10,6 +10,8 @@ export type SlipwayErrorCode =
   | 'another-release'
   | 'not-set-up'
   | 'forbidden'
+  | 'no-policy'
+  | 'no-run'
   | 'failed';
 
 /** Base of all errors thrown by {@link SlipwayClient}; `code` is stable, the message is not. */
