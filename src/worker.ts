@@ -2,6 +2,9 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { NativeConnection, Worker, WorkflowBundleOption } from '@temporalio/worker';
+import { Registry } from 'prom-client';
+import { backupMetrics } from './activities/backup.metrics.ts';
+import { createBackupActivities } from './activities/backup.ts';
 import { createActivities } from './activities/index.ts';
 import { createQueueActivities } from './activities/queue.ts';
 import { type ConnectSettings, connectSettings, messageOf } from './client/connection.ts';
@@ -11,6 +14,7 @@ import { type HttpServer, type Reply, serve } from './observability/http.ts';
 import { createLogger, type Logger } from './observability/logging.ts';
 import { runMain, stopRequest } from './observability/process.ts';
 import type { Environment } from './observability/settings.ts';
+import { VERSION } from './cli/version.ts';
 import { connectWorker } from './worker/connection.ts';
 import { workerMetrics } from './worker/metrics.ts';
 import { type CoreMetrics, installRuntime } from './worker/runtime.ts';
@@ -57,7 +61,8 @@ export async function runWorker(options: RunWorkerOptions = {}): Promise<void> {
   });
   const core = await installRuntime(logger, settings.listen !== null);
   const state: State = { workers: [], reason: `waiting for Temporal at ${temporal.address}` };
-  const http = await listen(settings, state, core, logger);
+  const registry = new Registry();
+  const http = await listen(settings, state, core, logger, registry);
   try {
     await live({
       options,
@@ -68,6 +73,7 @@ export async function runWorker(options: RunWorkerOptions = {}): Promise<void> {
       stopped,
       signal: stopping.signal,
       state,
+      registry,
       url: http?.url ?? null,
     });
   } catch (error) {
@@ -94,12 +100,15 @@ interface Life {
   stopped: Promise<void>;
   signal: AbortSignal;
   state: State;
+  /** Metrics of activities. */
+  registry: Registry;
   url: string | null;
 }
 
 async function live(life: Life): Promise<void> {
-  const { options, env, logger, settings, temporal, state, signal } = life;
-  const cluster = options.activities ? null : await clusterOf(env);
+  const { options, env, logger, settings, temporal, state, signal, registry } = life;
+  // A worker that only makes backups needs no cluster.
+  const cluster = options.activities || env['SLIPWAY_KUBERNETES'] === 'off' ? null : await clusterOf(env);
   let connection: NativeConnection | null = null;
   try {
     connection = await connectWorker(temporal, logger, signal);
@@ -112,6 +121,12 @@ async function live(life: Life): Promise<void> {
         activities: options.activities ?? {
           ...createQueueActivities(),
           ...(cluster && createActivities({ kube: cluster })),
+          ...createBackupActivities({
+            env,
+            kube: cluster?.client ?? null,
+            version: VERSION,
+            metrics: backupMetrics(registry),
+          }),
         },
         failOnBugs: options.failOnBugs ?? false,
       }),
@@ -197,9 +212,10 @@ async function listen(
   state: State,
   core: CoreMetrics,
   logger: Logger,
+  registry: Registry,
 ): Promise<HttpServer | null> {
   if (!address) return null;
-  const metrics = workerMetrics(() => state.workers, core);
+  const metrics = workerMetrics(() => state.workers, core, registry);
   try {
     return await serve({
       listen: address,

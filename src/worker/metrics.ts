@@ -5,8 +5,12 @@ import type { CoreMetrics } from './runtime.ts';
 
 const CORE_MS = 2_000;
 
-export function workerMetrics(workers: () => readonly Worker[], core: CoreMetrics) {
-  const registry = new Registry();
+/** `registry` may hold metrics of activities already. */
+export function workerMetrics(
+  workers: () => readonly Worker[],
+  core: CoreMetrics,
+  registry: Registry = new Registry(),
+) {
   collectDefaultMetrics({ register: registry });
   const gauge = (name: string, help: string, read: (worker: Worker) => number): void => {
     new Gauge({
