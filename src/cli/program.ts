@@ -1,5 +1,6 @@
 /** The command tree. Definitions are plain and cheap; every action imports its own code when it runs. */
 import { Command } from 'commander';
+import { addBackupCommands } from './backup.ts';
 import { addCompletionCommands } from './completion.ts';
 import { addGatewayCommand } from './gateway.ts';
 import { addReleaseCommands } from './release.ts';
@@ -44,6 +45,7 @@ First steps:
 Temporal is found by TEMPORAL_ADDRESS, TEMPORAL_PROFILE and the other standard variables, Kubernetes by KUBECONFIG.`,
     );
   addReleaseCommands(program, context);
+  addBackupCommands(program, context);
   addRestoreCommands(program, context);
   addWorkerCommand(program, context);
   addGatewayCommand(program, context);

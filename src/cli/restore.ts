@@ -2,11 +2,14 @@
 import type { Command } from 'commander';
 import { outputOption } from './output.ts';
 import type { Context } from './program.ts';
+import { addDataRestore } from './restore-data.ts';
 import type { RestoreDeploymentFlags } from './restore/deployment.ts';
 import { withTarget } from './target.ts';
 
-export function addRestoreCommands(program: Command, { session }: Context): void {
-  const group = program.command('restore').description('put things back, also while Temporal is away');
+export function addRestoreCommands(program: Command, context: Context): void {
+  const { session } = context;
+  const group = program.command('restore').description('put data back from a backup, or a Deployment from its record');
+  addDataRestore(group, context);
   withTarget(
     group.command('deployment').description('undo a release from the record on the Deployment itself'),
   )

@@ -1,0 +1,162 @@
+/** `backup apply|policies|describe|pause|resume|delete|validate|schema`. */
+import { backupPolicyJsonSchema } from '../../specs/backup.ts';
+import type { BackupPolicy, Destination, Retention } from '../../specs/backup.types.ts';
+import { runsBetween, scheduleTimes } from '../../domain/schedule.ts';
+import { withClient } from '../connect.ts';
+import { badInput, required } from '../failure.ts';
+import { whoami } from '../identity.ts';
+import { type Format, printData, printJson } from '../output.ts';
+import { span, stamp, table } from '../render/text.ts';
+import type { ConnectFlags, Session } from '../session.ts';
+import { readPolicy } from './policy-file.ts';
+
+const SHOWN_RUNS = 5;
+const YEAR_MS = 366 * 86_400_000;
+
+export interface PolicyFlags extends ConnectFlags {
+  output?: Format;
+}
+
+export interface FileFlags extends PolicyFlags {
+  file?: string;
+}
+
+export interface SteerPolicyFlags extends ConnectFlags {
+  why?: string;
+  by?: string;
+}
+
+export async function apply(session: Session, flags: FileFlags): Promise<void> {
+  const policy = await readPolicy(session, flags.file);
+  const { name } = policy.metadata;
+  await withClient(session, flags, async (client) => {
+    const result = await client.backups.apply(policy);
+    const { next, paused } = await client.backups.describe(name);
+    if (await printData(session, flags.output, { name, result, next, paused })) return;
+    if (flags.output === 'name') return session.out(name);
+    session.out(`Backup policy ${name} ${result}.`);
+    session.out(paused ? '  It is paused.' : `  Next run:  ${next === null ? 'none' : stamp(next)}`);
+    session.out(`  Run now:   slipway backup run --policy ${name} --wait`);
+  });
+}
+
+export async function policies(session: Session, flags: PolicyFlags): Promise<void> {
+  const found = await withClient(session, flags, (client) => client.backups.policies());
+  if (await printData(session, flags.output, found)) return;
+  if (flags.output === 'name') {
+    for (const { name } of found) session.out(name);
+    return;
+  }
+  if (found.length === 0) return session.err('No backup policy is applied.');
+  const rows = found.map(({ name, paused, next, recent }) => [
+    name,
+    paused ? 'paused' : 'active',
+    next === null ? '-' : `in ${span(Date.parse(next) - session.now())}`,
+    recent[0] ? `${span(session.now() - Date.parse(recent[0].at))} ago` : '-',
+  ]);
+  for (const line of table([['POLICY', 'STATE', 'NEXT RUN', 'LAST RUN'], ...rows])) session.out(line);
+}
+
+export async function describe(session: Session, name: string, flags: PolicyFlags): Promise<void> {
+  const found = await withClient(session, flags, (client) => client.backups.describe(name));
+  if (await printData(session, flags.output, found)) return;
+  const { policy, paused, note, nextRuns, running, recent } = found;
+  const rows = [
+    ...policyRows(policy),
+    ['State', paused ? `paused (${note ?? 'no reason given'})` : 'active'],
+    ['Next runs', nextRuns.slice(0, SHOWN_RUNS).map(stamp).join(', ') || '-'],
+    ['Running', running.join(', ') || '-'],
+    [
+      'Last runs',
+      recent
+        .slice(0, SHOWN_RUNS)
+        .map(({ id }) => id)
+        .join(', ') || '-',
+    ],
+    [
+      'Not made up for',
+      `${found.missedCatchup} missed, ${found.skippedOverlap} skipped because one was running`,
+    ],
+  ];
+  for (const line of table(rows)) session.out(line);
+}
+
+function policyRows({ metadata, spec }: BackupPolicy): string[][] {
+  const { source, schedule, destination, compression, retention, drill, alarm } = spec;
+  const from =
+    'env' in source.uriFrom
+      ? `variable ${source.uriFrom.env}`
+      : `Secret ${source.uriFrom.secret.namespace}/${source.uriFrom.secret.name}`;
+  const what = source.databases ?? (source.include.length > 0 ? source.include : ['everything']);
+  return [
+    ['Policy', metadata.name],
+    [
+      'Source',
+      `${what.join(', ')}${source.exclude.length > 0 ? ` without ${source.exclude.join(', ')}` : ''}, by ${from}`,
+    ],
+    ['Schedule', `${'at' in schedule ? `every day at ${schedule.at}` : schedule.cron}, ${schedule.timezone}`],
+    ['Destination', destinationText(destination)],
+    ['Compression', `${compression}${spec.encryption ? ', encrypted' : ''}`],
+    ['Retention', retentionText(retention)],
+    ['Drill', drill ? `every ${drill.every}` : 'never'],
+    ['Alarm', alarm ? `no verified backup for ${alarm.noVerifiedBackupFor}` : 'none'],
+  ];
+}
+
+export function destinationText(destination: Destination): string {
+  if ('directory' in destination) return `directory ${destination.directory} of the worker`;
+  if ('s3' in destination) return `s3://${destination.s3.bucket}/${destination.s3.prefix}`;
+  return `PVC ${destination.job.pvc} in namespace ${destination.job.namespace}, by a Job`;
+}
+
+function retentionText({ keepAtLeast, ...rules }: Retention): string {
+  const kept = Object.entries(rules).map(([rule, count]) => `${rule} ${count}`);
+  return `${kept.join(', ')}; never fewer than ${keepAtLeast}`;
+}
+
+export async function steer(
+  session: Session,
+  command: 'pause' | 'resume',
+  policy: string,
+  flags: SteerPolicyFlags,
+): Promise<void> {
+  const by = flags.by ?? whoami(session.env);
+  await withClient(session, flags, async ({ backups }) => {
+    if (command === 'pause') await backups.pause(policy, by, required(flags.why, '--why TEXT'));
+    else await backups.resume(policy, by);
+  });
+  session.out(`Backup policy ${policy} ${command === 'pause' ? 'is paused' : 'runs again'}.`);
+}
+
+export async function remove(
+  session: Session,
+  policy: string,
+  flags: PolicyFlags & { yes?: boolean },
+): Promise<void> {
+  if (!flags.yes) {
+    const sure = await session.confirm(
+      `Remove backup policy ${policy}? Its backups stay, no new ones are made.`,
+    );
+    if (sure === undefined) throw badInput('--yes is missing: nobody is there to ask');
+    if (!sure) return session.err('Nothing was removed.');
+  }
+  await withClient(session, flags, (client) => client.backups.delete(policy));
+  session.out(`Backup policy ${policy} removed.`);
+}
+
+export async function validate(session: Session, flags: FileFlags): Promise<void> {
+  const policy = await readPolicy(session, flags.file);
+  if (await printData(session, flags.output, policy)) return;
+  if (flags.output === 'name') return session.out(policy.metadata.name);
+  const now = session.now();
+  const runs = runsBetween(scheduleTimes(policy.spec.schedule, now), now, now + YEAR_MS, SHOWN_RUNS);
+  for (const line of table([
+    ...policyRows(policy),
+    ['Next runs', runs.map(stamp).join(', ') || 'none within a year'],
+  ]))
+    session.out(line);
+}
+
+export function schema(session: Session): void {
+  printJson(session, backupPolicyJsonSchema());
+}
