@@ -38,7 +38,7 @@ export interface Gateway {
 export async function runGateway(options: GatewayOptions & { signal?: AbortSignal } = {}): Promise<void> {
   const logger = options.logger ?? createLogger({ component: 'gateway', ...envOf(options) });
   const gateway = await startGateway({ ...options, logger });
-  const asked = await stopRequest(options.signal);
+  const asked = await stopRequest(options.signal).asked;
   logger.info({ asked }, 'gateway stops');
   await gateway.close();
 }

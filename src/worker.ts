@@ -1,5 +1,6 @@
 /** The process that runs workflows and activities. */
 import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { NativeConnection, Worker, WorkflowBundleOption } from '@temporalio/worker';
 import { Registry } from 'prom-client';
@@ -8,7 +9,7 @@ import { createBackupActivities } from './activities/backup.ts';
 import { createActivities } from './activities/index.ts';
 import { createQueueActivities } from './activities/queue.ts';
 import { type ConnectSettings, connectSettings, messageOf } from './client/connection.ts';
-import { BadSetting, SlipwayClient, SlipwayError } from './client.ts';
+import { BadSetting, SlipwayClient, SlipwayError, Unreachable } from './client.ts';
 import { type Kube, openKube } from './kubernetes/kube.ts';
 import { type HttpServer, type Reply, serve } from './observability/http.ts';
 import { createLogger, type Logger } from './observability/logging.ts';
@@ -55,15 +56,17 @@ export async function runWorker(options: RunWorkerOptions = {}): Promise<void> {
     ...(options.profile === undefined ? {} : { profile: options.profile }),
   });
   const stopping = new AbortController();
-  const stopped = stopRequest(options.signal).then((asked) => {
+  const stop = stopRequest(options.signal);
+  const stopped = stop.asked.then((asked) => {
     logger.info({ asked }, 'worker drains');
-    stopping.abort(new SlipwayError('failed', 'the worker was told to stop'));
+    stopping.abort();
   });
-  const core = await installRuntime(logger, settings.listen !== null);
+  const runtime = await installRuntime(logger, settings.listen !== null);
   const state: State = { workers: [], reason: `waiting for Temporal at ${temporal.address}` };
   const registry = new Registry();
-  const http = await listen(settings, state, core, logger, registry);
+  let http: HttpServer | null = null;
   try {
+    http = await listen(settings, state, runtime.metrics, logger, registry);
     await live({
       options,
       env,
@@ -78,9 +81,12 @@ export async function runWorker(options: RunWorkerOptions = {}): Promise<void> {
     });
   } catch (error) {
     // Being told to stop while still waiting for the server is a normal end.
-    if (!stopping.signal.aborted || error !== stopping.signal.reason) throw error;
+    if (!stopping.signal.aborted) throw error;
+    logger.debug({ error }, 'stopped before the worker ran');
   } finally {
+    stop.dispose();
     await http?.close(HTTP_DRAIN_MS);
+    await runtime.shutdown();
   }
   logger.info('worker stopped');
 }
@@ -112,26 +118,25 @@ async function live(life: Life): Promise<void> {
   let connection: NativeConnection | null = null;
   try {
     connection = await connectWorker(temporal, logger, signal);
-    const [workers] = await Promise.all([
-      createWorkers({
-        connection,
-        namespace: temporal.namespace,
-        settings,
-        workflows: workflowsOf(options),
-        activities: options.activities ?? {
-          ...createQueueActivities(),
-          ...(cluster && createActivities({ kube: cluster })),
-          ...createBackupActivities({
-            env,
-            kube: cluster?.client ?? null,
-            version: VERSION,
-            metrics: backupMetrics(registry),
-          }),
-        },
-        failOnBugs: options.failOnBugs ?? false,
-      }),
-      prepareNamespace(life),
-    ]);
+    // First, since workers that were created and may not run are hard to get rid of.
+    await prepareNamespace(life);
+    const workers = await createWorkers({
+      connection,
+      namespace: temporal.namespace,
+      settings,
+      workflows: workflowsOf(options),
+      activities: options.activities ?? {
+        ...createQueueActivities(),
+        ...(cluster && createActivities({ kube: cluster })),
+        ...createBackupActivities({
+          env,
+          kube: cluster?.client ?? null,
+          version: VERSION,
+          metrics: backupMetrics(registry),
+        }),
+      },
+      failOnBugs: options.failOnBugs ?? false,
+    });
     state.workers = workers;
     await poll(workers, life);
   } finally {
@@ -173,11 +178,14 @@ async function poll(
 }
 
 /** Search attributes and retention; a worker that may not register them still runs, where somebody else has done it. */
-async function prepareNamespace({ env, options, logger, settings }: Life): Promise<void> {
+async function prepareNamespace({ env, options, logger, settings, signal }: Life): Promise<void> {
   const profile = options.profile === undefined ? {} : { profile: options.profile };
   const client = SlipwayClient.lazy({ env, ...profile });
   try {
-    const { added, retention } = await client.setup({ retention: settings.retention });
+    const { added, retention } = await untilReachable(
+      () => client.setup({ retention: settings.retention }),
+      signal,
+    );
     if (added.length > 0 || retention) logger.info({ added, retention }, "Temporal's namespace was set up");
   } catch (error) {
     if (!(error instanceof SlipwayError) || error.code !== 'forbidden') throw error;
@@ -187,6 +195,18 @@ async function prepareNamespace({ env, options, logger, settings }: Life): Promi
     );
   } finally {
     await client.close();
+  }
+}
+
+/** A server that was there a moment ago may be restarting. */
+async function untilReachable<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+      await delay(1_000, undefined, { signal });
+    }
   }
 }
 

@@ -99,7 +99,7 @@ export function plainError(
   settings: Pick<ConnectSettings, 'address' | 'origin' | 'namespace'>,
 ): Error {
   if (error instanceof SlipwayError) return error;
-  if (error instanceof NamespaceNotFoundError) {
+  if (isUnknownNamespace(error)) {
     return new BadSetting(
       `Temporal at ${settings.address} has no namespace "${settings.namespace}" (TEMPORAL_NAMESPACE or the profile's namespace)`,
       { cause: error },
@@ -118,6 +118,12 @@ export function plainError(
     );
   }
   return error instanceof Error ? error : new Error(String(error));
+}
+
+/** The SDK knows this error only from calls of the workflow service. */
+function isUnknownNamespace(error: unknown): boolean {
+  if (error instanceof NamespaceNotFoundError) return true;
+  return codeOf(error) === GRPC.notFound && /^namespace\b.*not found/i.test(grpcDetails(error));
 }
 
 /** Whether the same call may succeed a little later: the server is away, overloaded or did not answer in time. */

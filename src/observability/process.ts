@@ -3,24 +3,30 @@ import { SlipwayError } from '../client/errors.ts';
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-/** Resolves with what asks the process to stop: a signal, or `signal` being aborted. A second signal kills at once, as usual. */
-export async function stopRequest(signal?: AbortSignal): Promise<string> {
+export interface StopRequest {
+  /** Resolves with what asks the process to stop: the name of a signal, or `request`. */
+  asked: Promise<string>;
+  /** Stops listening, so that signals end the process as usual. */
+  dispose(): void;
+}
+
+/** Listens for SIGTERM and SIGINT, and for `signal` being aborted. A second signal ends the process at once, as usual. */
+export function stopRequest(signal?: AbortSignal): StopRequest {
   const { promise, resolve } = Promise.withResolvers<string>();
-  const listeners = STOP_SIGNALS.map((name) => {
-    const listener = () => resolve(name);
-    process.once(name, listener);
-    return () => process.removeListener(name, listener);
-  });
-  const aborted = () => resolve('request');
-  if (signal?.aborted) aborted();
-  signal?.addEventListener('abort', aborted, { once: true });
-  try {
-    return await promise;
-  } finally {
-    // With our listeners gone the default action is back: an impatient second Ctrl-C ends the process.
-    for (const remove of listeners) remove();
+  const listeners = STOP_SIGNALS.map((name) => [name, () => stop(name)] as const);
+  const aborted = () => stop('request');
+  const dispose = (): void => {
+    for (const [name, listener] of listeners) process.removeListener(name, listener);
     signal?.removeEventListener('abort', aborted);
-  }
+  };
+  const stop = (what: string): void => {
+    dispose();
+    resolve(what);
+  };
+  for (const [name, listener] of listeners) process.once(name, listener);
+  signal?.addEventListener('abort', aborted, { once: true });
+  if (signal?.aborted) aborted();
+  return { asked: promise, dispose };
 }
 
 /** Runs a process's main function: exit code 2 and one line for bad settings, 1 for what could not be done. */

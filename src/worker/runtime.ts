@@ -4,17 +4,23 @@ import type { Logger as TemporalLogger, LogLevel, LogMetadata } from '@temporali
 import { Runtime } from '@temporalio/worker';
 import type { Logger } from '../observability/logging.ts';
 
-/** Core's Prometheus endpoint, merged into ours by {@link ../worker/metrics.ts}; `null` when metrics are off. */
+/** Core's Prometheus endpoint, merged into ours by worker/metrics.ts; `null` when metrics are off. */
 export type CoreMetrics = { url: string } | null;
+
+export interface InstalledRuntime {
+  metrics: CoreMetrics;
+  /** Ends Core's threads, which otherwise keep the process alive; connections and workers must be gone. */
+  shutdown(): Promise<void>;
+}
 
 /** Core binds its port itself and cannot say which one it got, so it is told a free one; somebody may be faster. */
 const PORT_ATTEMPTS = 5;
 
-export async function installRuntime(logger: Logger, metrics: boolean): Promise<CoreMetrics> {
+export async function installRuntime(logger: Logger, metrics: boolean): Promise<InstalledRuntime> {
   for (let attempt = 1; ; attempt++) {
     const bindAddress = metrics ? `127.0.0.1:${await freePort()}` : null;
     try {
-      Runtime.install({
+      const runtime = Runtime.install({
         logger: temporalLogger(logger),
         // Signals are ours: readiness goes first, then the workers drain.
         shutdownSignals: [],
@@ -37,7 +43,10 @@ export async function installRuntime(logger: Logger, metrics: boolean): Promise<
               }),
         },
       });
-      return bindAddress === null ? null : { url: `http://${bindAddress}/metrics` };
+      return {
+        metrics: bindAddress === null ? null : { url: `http://${bindAddress}/metrics` },
+        shutdown: () => runtime.shutdown(),
+      };
     } catch (error) {
       if (bindAddress === null || attempt >= PORT_ATTEMPTS) throw error;
     }

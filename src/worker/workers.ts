@@ -25,6 +25,7 @@ export interface WorkersOptions {
   failOnBugs?: boolean;
 }
 
+/** All or none: when one cannot be created, the other is wound up again. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
   const { connection, namespace, settings, activities } = options;
   const common: Omit<WorkerOptions, 'taskQueue'> = {
@@ -34,7 +35,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     identity: `slipway-worker ${process.pid}@${hostname()}`,
     activityTaskPollerBehavior: { type: 'autoscaling' },
   };
-  return await Promise.all([
+  const results = await Promise.allSettled([
     Worker.create({
       ...common,
       ...options.workflows,
@@ -56,4 +57,16 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
       shutdownForceTime: FORCE_MS,
     }),
   ]);
+  const created = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (!failed) return created;
+  await Promise.all(created.map(windUp));
+  throw failed.reason;
+}
+
+/** A worker that never ran holds its connection open; running it is the only way to end it. */
+async function windUp(worker: Worker): Promise<void> {
+  const running = worker.run();
+  worker.shutdown();
+  await running.catch(() => undefined);
 }

@@ -5,7 +5,7 @@ import type { FixtureActivities } from './worker-process.ts';
 
 const options = {
   startToCloseTimeout: '1m',
-  heartbeatTimeout: '10s',
+  heartbeatTimeout: '3s',
   retry: { initialInterval: '100ms' },
 } as const;
 
