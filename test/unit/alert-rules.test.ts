@@ -49,7 +49,7 @@ beforeAll(async () => {
 describe('the alert rules', () => {
   test('do what their promtool tests promise, and differ from the unsummed original', async () => {
     const tests = readdirSync(join(ALERTING, 'tests')).filter((name) => name.endsWith('.test.yaml'));
-    expect(tests).toEqual(['ecommerce.test.yaml', 'release-demo.test.yaml']);
+    expect(tests).toEqual(['backup.test.yaml', 'ecommerce.test.yaml', 'release-demo.test.yaml']);
     const files = tests.map((name) => join(ALERTING, 'tests', name));
     expect(await outcome(promtool, ['test', 'rules', ...files])).toMatchObject({ code: 0 });
   });
