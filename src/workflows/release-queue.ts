@@ -2,6 +2,7 @@
 import {
   allHandlersFinished,
   ApplicationFailure,
+  CancellationScope,
   condition,
   getExternalWorkflowHandle,
   ParentClosePolicy,
@@ -65,13 +66,14 @@ export async function releaseQueue(): Promise<void> {
         .join('\n'),
     );
     const next = waiting[0];
-    if (next && (await start(next))) waiting.splice(waiting.indexOf(next), waiting.includes(next) ? 1 : 0);
+    if (next && (await start(next, () => waiting[0] !== next)))
+      waiting.splice(waiting.indexOf(next), waiting.includes(next) ? 1 : 0);
     await condition(allHandlersFinished);
   }
 }
 
-/** Starts a release, or waits for the running one to end and says that it did not. */
-async function start({ input, policy }: EnqueueCommand): Promise<boolean> {
+/** Starts a release; or waits until the running one ends or this one is `overtaken`, and says that it did not start. */
+async function start({ input, policy }: EnqueueCommand, overtaken: () => boolean): Promise<boolean> {
   const { namespace, name } = input.release.metadata;
   const id = releaseId(namespace, name);
   const { summary, details, memo, searchAttributes } = announcement(input);
@@ -101,6 +103,14 @@ async function start({ input, policy }: EnqueueCommand): Promise<boolean> {
       .signal(supersede, { by: input.starter, why })
       .catch(() => {});
   }
-  await queueing.awaitRelease.executeWithOptions({ summary: `wait for ${id}` }, [{ id }]);
+  const waiting = new CancellationScope();
+  await waiting.run(() =>
+    Promise.race([
+      queueing.awaitRelease.executeWithOptions({ summary: `wait for ${id}` }, [{ id }]),
+      condition(overtaken),
+    ]),
+  );
+  // A release that supersedes must not wait until the running one ends by itself.
+  waiting.cancel();
   return false;
 }

@@ -11,7 +11,7 @@ import {
   SlipwayClient,
   SlipwayError,
 } from '../../src/client.ts';
-import { releaseId, releaseQueueId } from '../../src/domain/names.ts';
+import { releaseId } from '../../src/domain/names.ts';
 import { alertNotice, freshName, releaseInput } from './support/inputs.ts';
 import { startStubWorker } from './support/stub-worker.ts';
 import { TemporalServer } from './support/temporal-server.ts';
@@ -195,11 +195,26 @@ describe('line', () => {
     });
     await client.abort(target(name), { by: 'ann' });
     expect(await client.waitForOutcome(first)).toMatchObject({ status: { outcome: 'aborted' } });
-    await temporal.workflow.getHandle(releaseQueueId(ns, name)).signal('supersede', { by: 'test' });
     await expect.poll(async () => (await client.status(ns, name)).status.key).toBe('second');
     await client.promote(target(name), { by: 'ann' });
     expect(await end).toMatchObject({ status: { outcome: 'promoted', key: 'second' } });
     expect(heard[0]).toEqual({ kind: 'queued', ahead: 0 });
+  });
+
+  test('a release that supersedes hauls the running one back and takes the place of those that wait', async () => {
+    const name = freshName();
+    const running = await start(name);
+    const waiting = await start(name, { image: 'x:v2', key: 'waiting' }, 'queue');
+    const replaced = client.waitForOutcome(waiting, { intervalMs: 200 });
+    replaced.catch(() => undefined);
+    const newest = await start(name, { image: 'x:v3', key: 'newest' }, 'supersede');
+    expect(await client.waitForOutcome(running)).toMatchObject({ status: { outcome: 'superseded' } });
+    await expect
+      .poll(async () => (await client.status(ns, name)).status.key, { timeout: 10_000 })
+      .toBe('newest');
+    await expect(replaced).rejects.toThrow(/"waiting" left the line without being started/);
+    await client.promote(target(name), { by: 'ann' });
+    expect(await client.waitForOutcome(newest)).toMatchObject({ status: { outcome: 'promoted' } });
   });
 
   test('repeating one request does not stand in line twice', async () => {

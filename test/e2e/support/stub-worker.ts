@@ -7,7 +7,8 @@ import {
   Worker,
   type WorkflowBundle,
 } from '@temporalio/worker';
-import { TASK_QUEUE } from '../../../src/domain/names.ts';
+import { createQueueActivities } from '../../../src/activities/queue.ts';
+import { TASK_QUEUE, WATCH_TASK_QUEUE } from '../../../src/domain/names.ts';
 
 let bundle: Promise<WorkflowBundle> | null = null;
 
@@ -28,10 +29,17 @@ export async function startStubWorker(address: string): Promise<{ stop(): Promis
     // A bug in a stub must fail the test that meets it, not hang it.
     workflowFailureErrorTypes: { '*': ['Error'] },
   });
-  const running = worker.run();
+  const watcher = await Worker.create({
+    connection,
+    taskQueue: WATCH_TASK_QUEUE,
+    activities: createQueueActivities(),
+    shutdownGraceTime: 0,
+  });
+  const running = Promise.all([worker.run(), watcher.run()]);
   return {
     async stop() {
       worker.shutdown();
+      watcher.shutdown();
       await running;
       await connection.close();
     },

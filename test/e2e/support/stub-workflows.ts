@@ -1,21 +1,21 @@
 /**
- * Workflows that speak the messages of the real ones and touch nothing: for tests of what stands around a release.
- * A release waits at the gate "half" until a command or an alert with severity=critical ends it.
+ * A release that speaks the messages of the real one and touches nothing: for tests of what stands around a release.
+ * It waits at the gate "half" until a command or an alert with severity=critical ends it.
  */
 import {
   ApplicationFailure,
   allHandlersFinished,
   condition,
   setHandler,
-  startChild,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { announcement } from '../../../src/domain/announcement.ts';
-import { releaseId } from '../../../src/domain/names.ts';
 import type { Outcome, Phase, ReleaseInput, ReleaseStatus } from '../../../src/domain/release.types.ts';
 import * as messages from '../../../src/workflows/messages.ts';
+
+/** The line is the real one. */
+export { releaseQueue } from '../../../src/workflows/release-queue.ts';
 
 const GATE = { name: 'half', revision: 'abc12' };
 const PHASE = defineSearchAttributeKey('SlipwayPhase', 'KEYWORD');
@@ -77,47 +77,6 @@ export async function release(input: ReleaseInput): Promise<ReleaseStatus> {
   Object.assign(status, { outcome, reason, gate: null, finishedAt: new Date(Date.now()).toISOString() });
   await condition(allHandlersFinished);
   return status;
-}
-
-export async function releaseQueue(): Promise<void> {
-  const waiting: ReleaseInput[] = [];
-  const shown = () => ({
-    waiting: waiting.map((each) => ({
-      image: each.release.spec.image ?? '',
-      starter: each.starter,
-      key: each.key,
-      policy: 'queue' as const,
-    })),
-  });
-  let open = false;
-  setHandler(messages.enqueue, ({ input }) => {
-    waiting.push(input);
-    return shown();
-  });
-  setHandler(messages.queued, shown);
-  // The stub's turn comes when somebody signals it, so that tests see the line standing.
-  setHandler(messages.supersede, () => {
-    open = true;
-  });
-  for (;;) {
-    await condition(() => open && waiting.length > 0);
-    const input = waiting.shift();
-    if (!input) continue;
-    const { memo, summary, searchAttributes } = announcement(input);
-    const { namespace, name } = input.release.metadata;
-    await startChild('release', {
-      workflowId: releaseId(namespace, name),
-      args: [input],
-      memo,
-      staticSummary: summary,
-      parentClosePolicy: 'ABANDON',
-      typedSearchAttributes: Object.entries(searchAttributes).map(([attribute, value]) => ({
-        key: defineSearchAttributeKey(attribute, 'KEYWORD'),
-        value,
-      })),
-    });
-    if (waiting.length === 0) return;
-  }
 }
 
 function firstStatus(input: ReleaseInput): ReleaseStatus {
