@@ -9,6 +9,11 @@ const FULL = new Set(['ENOSPC', 'EDQUOT']);
 const REFUSED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR']);
 const DAMAGED = new Set(['BackupDamagedError', 'ArchiveCorruptError', 'EncryptionError']);
 
+/** What zlib says of bytes that are wrong or missing. */
+const DAMAGED_CODES = new Set(['Z_DATA_ERROR', 'Z_BUF_ERROR', 'ERR_ZSTD_DECOMPRESSION_FAILED']);
+/** Once more, for it may have been the reading; a new archive is written anew. */
+const DAMAGED_ATTEMPTS = 2;
+
 /** Attempts after which a full destination ends the run. */
 const FULL_ATTEMPTS = 3;
 
@@ -31,7 +36,14 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
   if (name === 'StorageError' && codes.some((code) => REFUSED.has(String(code)) || code === 403)) {
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.destinationRefused);
   }
-  if (DAMAGED.has(name)) return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.archiveDamaged);
+  if (DAMAGED.has(name) || codes.some((code) => DAMAGED_CODES.has(String(code)))) {
+    const nonRetryable = attempt >= DAMAGED_ATTEMPTS;
+    return ApplicationFailure.create({
+      message: `damaged: ${message}`,
+      type: BACKUP_FAILURE.archiveDamaged,
+      nonRetryable,
+    });
+  }
   if (name === 'ObjectNotFoundError')
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.backupUnknown);
   if (name === 'RestorePlanError') return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.refused);

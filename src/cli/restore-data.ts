@@ -11,6 +11,8 @@ const collect = (text: string, before: string[] = []): string[] => [...before, t
 
 /** Gives `slipway restore` itself an action, beside its subcommands. */
 export function addDataRestore(group: Command, { session, exit }: Context): void {
+  // Flags after a subcommand's name are the subcommand's.
+  group.enablePositionalOptions();
   policyOptions(group)
     .option('--backup <id>', 'this backup of the policy')
     .option('--latest', 'the newest verified backup of the policy (the default)')

@@ -11,6 +11,8 @@ import type { WorkerSettings } from './settings.ts';
 
 /** After a crash an approval waits this long for the dead worker's sticky queue; the default is 10 s. */
 const STICKY_TIMEOUT = '3s';
+/** The SDK holds heartbeats back for up to a minute by default. */
+const HEARTBEAT_THROTTLE = '2s';
 /** Beyond the grace, for activities that do not heed their cancellation. */
 const FORCE_MS = 5_000;
 
@@ -44,6 +46,8 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
       maxCachedWorkflows: settings.cachedWorkflows,
       maxConcurrentActivityTaskExecutions: settings.activities,
       stickyQueueScheduleToStartTimeout: STICKY_TIMEOUT,
+      // Progress of a dump, and the cancellation of an activity, travel with heartbeats.
+      maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
       shutdownGraceTime: settings.graceMs,
       shutdownForceTime: settings.graceMs + FORCE_MS,
       ...(options.failOnBugs ? { workflowFailureErrorTypes: { '*': ['Error'] } } : {}),
