@@ -158,8 +158,9 @@ function addRuns(group: Command, { session, exit }: Context): void {
   });
 }
 
-function limitFlag(text: string): number | null {
-  if (text === 'none') return null;
+/** Commander takes null for no value at all, so the word stays. */
+function limitFlag(text: string): number | 'none' {
+  if (text === 'none') return text;
   const limit = /^\d{1,6}(\.\d+)?$/.test(text) ? Number(text) : 0;
   if (!(limit > 0 && limit <= 100_000))
     throw new InvalidArgumentError('Allowed: a number above 0, up to 100000, or none.');

@@ -23,6 +23,8 @@ export function buildProgram(session: Session, exit: Context['exit']): Command {
     .description('Launches releases on Kubernetes and hauls bad ones back. Runs on Temporal.')
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
+    // Flags after a subcommand's name are its own: `restore` has flags, and subcommands with flags of the same names.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => session.write(text),

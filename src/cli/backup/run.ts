@@ -28,7 +28,7 @@ export interface WatchRunFlags extends ConnectFlags {
 }
 
 export interface ThrottleFlags extends ConnectFlags {
-  mbPerSecond: number | null;
+  mbPerSecond: number | 'none';
   by?: string;
 }
 
@@ -141,7 +141,7 @@ function progressLines(session: Session): (view: RunView<AnyStatus>) => void {
 }
 
 export async function throttle(session: Session, policy: string, flags: ThrottleFlags): Promise<void> {
-  const { mbPerSecond } = flags;
+  const mbPerSecond = flags.mbPerSecond === 'none' ? null : flags.mbPerSecond;
   await withClient(session, flags, async ({ backups }) => {
     const running = await backups.running(policy);
     const [ref] = running;
