@@ -159,6 +159,8 @@ function loopback(lab: Lab, port: string, config: string): Record<string, string
     'bind-address': '127.0.0.1',
     'secure-port': lab.port(port),
     'leader-elect': false,
+    // Thousands of simulated pods would wait minutes for the default of 20 requests a second.
+    ...(lab.state.nodes === 'simulated' && { 'kube-api-qps': 300, 'kube-api-burst': 600 }),
     profiling: false,
   };
 }

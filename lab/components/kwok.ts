@@ -1,4 +1,6 @@
 // Simulated nodes: kwok plays the kubelets. Pods get an address and become ready, nothing runs. For behaviour at scale.
+import { join } from 'node:path';
+import { REPOSITORY } from '../paths.ts';
 import { USERS } from '../pki.ts';
 import { applyObject, kubernetes, type Lab } from '../lab.ts';
 import { addressIn, networkOf } from '../network.ts';
@@ -20,6 +22,7 @@ export const kwok: Component = {
     return {
       part: 'kwok',
       args: flags({
+        config: join(REPOSITORY, 'lab', 'config', 'kwok-stages.yaml'),
         kubeconfig: userConfig(lab, USERS.kwok),
         'manage-all-nodes': false,
         'manage-nodes-with-annotation-selector': 'kwok.x-k8s.io/node=fake',
@@ -27,6 +30,7 @@ export const kwok: Component = {
         cidr: `${addressIn(pods, 1)}/${pods.split('/')[1]}`,
         'server-address': `127.0.0.1:${lab.port('kwok')}`,
         'node-lease-duration-seconds': 40,
+        v: 'WARN',
       }),
     };
   },

@@ -23,6 +23,7 @@ interface GoModFile {
   Replace?: { Old: { Path: string; Version?: string }; New: { Path: string; Version?: string } }[];
 }
 
+/** With -mod=mod the build itself completes go.mod and go.sum; `go mod tidy` would fetch the tests' dependencies too. */
 const ENVIRONMENT = { GOFLAGS: '-mod=mod', CGO_ENABLED: '0', GOWORK: 'off' };
 
 /** Builds the commands into `folder`/bin. */
@@ -49,8 +50,6 @@ export async function buildGo(build: GoBuild, folder: string): Promise<void> {
   const packages = build.commands.map((command) => (command ? `${build.module}/${command}` : build.module));
   const imports = packages.map((name) => `import _ "${name}"`).join('\n');
   writeFileSync(join(folder, 'tools.go'), `//go:build tools\n\npackage tools\n\n${imports}\n`);
-  // Tidy reaches for test dependencies of dependencies too; what it cannot load of those does not matter to the build.
-  await go(['mod', 'tidy', '-e']);
   const ldflags = ['-s', '-w', build.ldflags ?? ''].join(' ').trim();
   const tags = build.tags ? ['-tags', build.tags] : [];
   await go([
