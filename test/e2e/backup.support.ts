@@ -1,7 +1,7 @@
 /** Real servers for the tests of backups: a mongod that can be killed and brought back, Temporal, workers as processes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -138,6 +138,63 @@ export class Mongo {
   }
 }
 
+/** An S3 server that knows one pair of keys. */
+export class S3 {
+  static readonly accessKey = 'lab';
+  readonly endpoint: string;
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+
+  private constructor(endpoint: string, child: ChildProcess, folder: string) {
+    this.endpoint = endpoint;
+    this.#child = child;
+    this.#folder = folder;
+  }
+
+  static async start(secretKey: string): Promise<S3> {
+    const { weed } = await provision(['weed']);
+    const services = ['master', 'volume', 'filer', 's3'];
+    const ports = await allocatePorts(
+      services.flatMap((name) => [name, `${name}-grpc`]),
+      {},
+    );
+    const folder = await mkdtemp(join(tmpdir(), 'slipway-s3-'));
+    const credentials = [{ accessKey: S3.accessKey, secretKey }];
+    const identities = [{ name: 'lab', credentials, actions: ['Admin', 'Read', 'Write', 'List', 'Tagging'] }];
+    await writeFile(join(folder, 's3.json'), JSON.stringify({ identities }));
+    const flags = {
+      ip: '127.0.0.1',
+      'ip.bind': '127.0.0.1',
+      dir: folder,
+      s3: true,
+      filer: true,
+      's3.config': join(folder, 's3.json'),
+      's3.iam': false,
+      // Otherwise it wants port 8181, of which there is one.
+      's3.port.iceberg': 0,
+      'master.volumeSizeLimitMB': 256,
+      'volume.max': 20,
+    };
+    const args = [
+      'server',
+      ...Object.entries(flags).map(([name, value]) => `-${name}=${value}`),
+      ...services.flatMap((name) => [
+        `-${name}.port=${ports[name]}`,
+        `-${name}.port.grpc=${ports[`${name}-grpc`]}`,
+      ]),
+    ];
+    const child = spawn(weed?.path ?? 'weed', args, { stdio: 'ignore', cwd: folder });
+    const endpoint = `http://127.0.0.1:${ports['s3']}`;
+    await eventually('the S3 server answers', async () => (await fetch(endpoint)).status < 500);
+    return new S3(endpoint, child, folder);
+  }
+
+  async stop(): Promise<void> {
+    await killed(this.#child);
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
 /** `slipway worker` as a process of its own. */
 export class WorkerProcess {
   readonly #child: ChildProcess;
@@ -194,7 +251,13 @@ export class BackupLab {
 
   get env(): Record<string, string> {
     // An application name is part of the string and of no decision, so the secret may stand there.
-    return { TEMPORAL_ADDRESS: this.temporal.address, MONGODB_URI: `${this.mongo.uri}&appName=${SECRET}` };
+    return {
+      TEMPORAL_ADDRESS: this.temporal.address,
+      MONGODB_URI: `${this.mongo.uri}&appName=${SECRET}`,
+      BACKUP_KEY: '5a'.repeat(32),
+      S3_KEY: S3.accessKey,
+      S3_SECRET: SECRET,
+    };
   }
 
   async worker(): Promise<WorkerProcess> {
