@@ -1,20 +1,17 @@
-/** The activities of restores and drills: the engine, with what a workflow asked for translated into its terms. */
+/** The activities of restores: the engine, with what a workflow asked for translated into its terms. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import type { MongoClient } from 'mongodb';
 import { BACKUP_FAILURE } from '../domain/backup.failures.ts';
-import { DRILL_PREFIX } from '../domain/backup.names.ts';
 import type {
-  DrillInput,
   PlannedNamespace,
   RestoreOrigin,
   RestorePlan,
   RestoreResult,
   RestoreSelection,
 } from '../domain/backup.types.ts';
-import { readManifest } from '../mongodb/backup/catalog.ts';
 import { previewRestore, restore, type RestoreProgress, type RestoreSource } from '../mongodb/restore.ts';
 import { namesIn } from '../mongodb/restore/collections.ts';
 import type { RestoreItem } from '../mongodb/restore/plan.ts';
@@ -24,12 +21,12 @@ import { chooseBackup, dataTime } from './backup.catalog.ts';
 import type { Report } from './backup.context.ts';
 import { openStorage, resolveKey, type SettingsSource } from './backup.settings.ts';
 import { withMongo } from './backup.source.ts';
-import type { DrillResult, InspectInput, RestoreWork } from './backup.types.ts';
+import type { InspectInput, RestoreWork } from './backup.types.ts';
 
 /** Namespaces that a plan shows; a history is no place for ten thousand. */
 const SHOWN_NAMESPACES = 500;
 
-interface OpenArchive {
+export interface OpenArchive {
   source: Pick<RestoreSource, 'open' | 'key' | 'manifest'>;
   /** Id of the backup, or path of the file. */
   name: string;
@@ -38,7 +35,7 @@ interface OpenArchive {
 }
 
 /** Opens what a restore reads from, for as long as `use` takes. `archive` pins the backup that a plan named. */
-async function withArchive<T>(
+export async function withArchive<T>(
   origin: RestoreOrigin,
   archive: string | null,
   from: SettingsSource,
@@ -174,7 +171,7 @@ function checking(bytes: number, manifest: BackupManifest | undefined) {
 }
 
 /** Id of a restore for the engine: the same for every attempt of one run. */
-function engineId(claimant: string): string {
+export function engineId(claimant: string): string {
   return createHash('sha256').update(claimant).digest('hex').slice(0, 24);
 }
 
@@ -218,7 +215,7 @@ const STAGES = {
   done: 'swapping',
 } as const;
 
-function progressOf({
+export function progressOf({
   phase,
   bytes,
   totalBytes,
@@ -261,83 +258,3 @@ export async function discard(work: RestoreWork, from: SettingsSource): Promise<
     }
   });
 }
-
-/** Scratch databases of one drill: `slipway_drill_ab12_shop` for `shop`. */
-function scratchPrefix({ policy, backup }: DrillInput): string {
-  const digest = createHash('sha256').update(`${policy.metadata.name}/${backup}`).digest('hex').slice(0, 8);
-  return `${DRILL_PREFIX}${digest}_`;
-}
-
-function drillServer({ policy }: DrillInput) {
-  return policy.spec.drill?.into?.uriFrom ?? policy.spec.source.uriFrom;
-}
-
-/** Restores a backup into scratch databases and compares it with its manifest. The time is that of a real restore. */
-export async function restoreDrill(
-  input: DrillInput,
-  from: SettingsSource,
-  signal: AbortSignal,
-  report: Report,
-): Promise<DrillResult> {
-  const { policy, backup } = input;
-  const prefix = scratchPrefix(input);
-  const started = performance.now();
-  return await withArchive({ policy, backup: { id: backup } }, backup, from, ({ source, manifest }) =>
-    withMongo(drillServer(input), from, async (client) => {
-      const { restored, documents, bytes } = await restore(client, {
-        ...source,
-        id: engineId(prefix),
-        nsFrom: ['*'],
-        nsTo: [`${prefix}*`],
-        // What an earlier attempt had finished is made anew.
-        replace: true,
-        usersAndRoles: false,
-        signal,
-        onProgress: (progress) => report(progressOf(progress)),
-      });
-      const restoreMs = Math.round(performance.now() - started);
-      const differences = manifest ? differencesOf(manifest, restored) : [];
-      const place = policy.spec.drill?.into ? 'the scratch server' : 'the source server';
-      return {
-        into: `databases ${prefix}* of ${place}`,
-        restoreMs,
-        namespaces: restored.length,
-        documents,
-        bytes,
-        differences,
-      };
-    }),
-  );
-}
-
-/** The engine has compared counts and contents of what it restored; here: that nothing of the manifest is missing. */
-function differencesOf(
-  manifest: BackupManifest,
-  restored: { source: string; documents: number }[],
-): string[] {
-  const found = new Map(restored.map(({ source, documents }) => [source, documents]));
-  return manifest.namespaces
-    .filter(({ db, name }) => db !== '' && db !== 'config' && !(db === 'admin' && name.startsWith('system.')))
-    .flatMap(({ db, name, documents, type }) => {
-      const there = found.get(`${db}.${name}`);
-      if (there === undefined) return [`${db}.${name} is missing`];
-      return type !== 'view' && there !== documents
-        ? [`${db}.${name}: ${there} documents instead of ${documents}`]
-        : [];
-    })
-    .slice(0, 100);
-}
-
-/** Drops the scratch databases of a drill, and nothing else. */
-export async function cleanDrill(input: DrillInput, from: SettingsSource): Promise<void> {
-  const prefix = scratchPrefix(input);
-  await withMongo(drillServer(input), from, async (client) => {
-    const { databases } = await client.db('admin').command({ listDatabases: 1, nameOnly: true });
-    for (const { name } of databases as { name: string }[]) {
-      if (name.startsWith(prefix)) await client.db(name).dropDatabase({ writeConcern: { w: 'majority' } });
-    }
-  });
-}
-
-/** The manifest of one backup. Throws ObjectNotFoundError. */
-export { readManifest };

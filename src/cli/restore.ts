@@ -8,7 +8,9 @@ import { withTarget } from './target.ts';
 
 export function addRestoreCommands(program: Command, context: Context): void {
   const { session } = context;
-  const group = program.command('restore').description('put data back from a backup, or a Deployment from its record');
+  const group = program
+    .command('restore')
+    .description('put data back from a backup, or a Deployment from its record');
   addDataRestore(group, context);
   withTarget(
     group.command('deployment').description('undo a release from the record on the Deployment itself'),

@@ -3,16 +3,10 @@ import {
   type ScheduleDescription,
   type ScheduleHandle,
   ScheduleNotFoundError,
-  type ScheduleOptions,
-  ScheduleOverlapPolicy,
   type ScheduleUpdateOptions,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
-import {
-  defineSearchAttributeKey,
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowNotFoundError,
-} from '@temporalio/common';
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/common';
 import {
   BACKUP_WORKFLOW,
   backupRunId,
@@ -29,23 +23,16 @@ import type {
   ThrottleCommand,
 } from '../domain/backup.types.ts';
 import { TASK_QUEUE } from '../domain/names.ts';
-import { catchupWindow, scheduleTimes } from '../domain/schedule.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type Api, SERVER_MS, UPDATE_MS } from './api.ts';
 import { isTransient, messageOf, plainError } from './connection.ts';
 import { NoAnswer, Refused, SlipwayError } from './errors.ts';
-import { specOf } from './schedule-spec.ts';
+import { POLICY, scheduleOptions, STARTER } from './schedule-spec.ts';
 import { followRun, type RunFollow, type RunView, viewRun } from './backup-run.ts';
 
 export type { RunFollow, RunView } from './backup-run.ts';
 
-/** A run that is stuck for so long is ended, so that it cannot keep the schedule from starting the next one for ever. */
-const LONGEST_RUN = '3d';
 const ID_PREFIX = backupScheduleId('');
-
-const PHASE = defineSearchAttributeKey('SlipwayPhase', 'KEYWORD');
-const POLICY = defineSearchAttributeKey('SlipwayPolicy', 'KEYWORD');
-const STARTER = defineSearchAttributeKey('SlipwayStarter', 'KEYWORD');
 
 export interface ListedPolicy {
   name: string;
@@ -309,40 +296,6 @@ function notSetUp(error: unknown): SlipwayError | null {
         cause: error,
       })
     : null;
-}
-
-/** The Schedule that carries a policy out. */
-export function scheduleOptions(policy: BackupPolicy, now: number): ScheduleOptions {
-  const { name } = policy.metadata;
-  const times = scheduleTimes(policy.spec.schedule, now);
-  const starter = `policy ${name}`;
-  const input: BackupInput = { policy, trigger: 'schedule', starter, locked: false };
-  return {
-    scheduleId: backupScheduleId(name),
-    spec: specOf(times),
-    policies: {
-      overlap: ScheduleOverlapPolicy.SKIP,
-      catchupWindow: catchupWindow(times, now),
-      // A failed backup is a reason to make the next one.
-      pauseOnFailure: false,
-    },
-    action: {
-      type: 'startWorkflow',
-      workflowType: BACKUP_WORKFLOW.backup,
-      workflowId: backupScheduleId(name),
-      taskQueue: TASK_QUEUE,
-      args: [input],
-      workflowExecutionTimeout: LONGEST_RUN,
-      staticSummary: `backup of ${name}`,
-      typedSearchAttributes: [
-        { key: POLICY, value: name },
-        { key: PHASE, value: 'preflight' },
-        { key: STARTER, value: starter },
-      ],
-    },
-    memo: { kind: 'BackupPolicy' },
-    typedSearchAttributes: [{ key: POLICY, value: name }],
-  };
 }
 
 function describedOf(name: string, found: ScheduleDescription): DescribedPolicy {

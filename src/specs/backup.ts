@@ -2,8 +2,8 @@
 import * as z from 'zod';
 import type { BackupPolicy } from './backup.types.ts';
 import { check } from './check.ts';
+import { refuseCredentials } from './credentials.ts';
 import { cronFields } from './cron.ts';
-import { formatPath, type Problem, SpecError } from './errors.ts';
 import {
   allowed,
   dnsLabel,
@@ -302,32 +302,6 @@ export function parseBackupPolicy(textOfPolicy: string, options: ParsePolicyOpti
   const document = readDocument(textOfPolicy, name);
   refuseCredentials(document.value, name, (at) => document.locate(at));
   return check(backupPolicySchema, { source: name, value: document.value, document }) as BackupPolicy;
-}
-
-/** Before anything else, for other messages show what they found: a URI with a password must not be among it. */
-function refuseCredentials(
-  value: unknown,
-  name: string,
-  locate: (path: readonly PropertyKey[]) => { line: number; column: number } | undefined,
-): void {
-  const problems: Problem[] = [];
-  const visit = (each: unknown, at: PropertyKey[]): void => {
-    if (typeof each === 'string' && /:\/\/[^/\s]*@/.test(each)) {
-      problems.push({
-        path: formatPath(at),
-        ...locate(at),
-        message:
-          'holds a connection string with credentials (not shown); write uriFrom: { env: NAME } or ' +
-          'uriFrom: { secret: ... }, and keep the string there',
-      });
-    } else if (typeof each === 'object' && each !== null) {
-      for (const [key, inner] of Object.entries(each)) {
-        visit(inner, [...at, Array.isArray(each) ? Number(key) : key]);
-      }
-    }
-  };
-  visit(value, []);
-  if (problems.length > 0) throw new SpecError(name, problems);
 }
 
 /** JSON Schema (draft 2020-12) of what people write, for editors. */
