@@ -67,7 +67,8 @@ async function story(run: RestoreRun): Promise<void> {
   const { input } = run;
   const asked: InspectInput = { origin: input.origin, target: input.target, selection: input.selection };
   run.enter('inspecting', 'reads the archive and the target', Date.now());
-  const plan = await quick.inspectRestore.executeWithOptions({ summary: 'what would it do' }, [asked]);
+  // It reads the whole archive, which may take hours.
+  const plan = await haul.inspectRestore.executeWithOptions({ summary: 'what would it do' }, [asked]);
   run.planned(plan, Date.now());
   if (input.dryRun) return run.finish('planned', null, Date.now());
   const claim = { origin: input.origin, archive: plan.archive, claimant: `${run.id}/${run.run}` };
