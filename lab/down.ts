@@ -3,9 +3,11 @@ import { existsSync, rmSync } from 'node:fs';
 import { cleanNode } from './cleanup.ts';
 import { type Lab, openLab } from './lab.ts';
 import { withLock } from './lock.ts';
-import { releaseMachine } from './machine.ts';
+import { holdsMachine, releaseMachine } from './machine.ts';
+import { partNamed } from './parts.ts';
 import { labPaths } from './paths.ts';
 import { findDaemons, isAlive, type ProcessRecord, stopAll } from './processes.ts';
+import { provisionPart } from './provision.ts';
 
 /** Ended after everything that talks to them. */
 const LAST = ['kube-apiserver', 'etcd', 'containerd'];
@@ -18,7 +20,9 @@ export interface DownOptions {
 
 export function down(options: DownOptions = {}): Promise<void> {
   const paths = labPaths();
-  if (!existsSync(paths.dir)) return Promise.resolve();
+  // A lab whose folder was deleted still has processes, and perhaps the machine's node.
+  if (!existsSync(paths.dir) && !holdsMachine(paths.dir) && findDaemons(paths.dir).length === 0)
+    return Promise.resolve();
   return withLock(paths.lock, async () => {
     const lab = openLab(paths);
     await stopLab(lab);
@@ -29,7 +33,7 @@ export function down(options: DownOptions = {}): Promise<void> {
 /** As `down`, for a caller that holds the lab's lock. */
 export async function stopLab(lab: Lab): Promise<void> {
   const { state } = lab;
-  const before = state.phase;
+  const cleaning = holdsMachine(lab.paths.dir) || (state.nodes === 'real' && state.phase !== 'down');
   state.phase = 'stopping';
   lab.save();
   const recorded = Object.entries(state.processes).filter(([, record]) => isAlive(record));
@@ -46,7 +50,9 @@ export async function stopLab(lab: Lab): Promise<void> {
     if (isAlive(record)) await stopAll([record], name === 'kube-apiserver' ? 2_000 : GRACE_MS);
   }
   await stopAll(findDaemons(lab.paths.dir), 0);
-  if (state.nodes === 'real' && (before !== 'down' || recorded.length > 0)) {
+  if (cleaning) {
+    for (const name of ['ip', 'iptables'])
+      state.programs[name] ??= (await provisionPart(partNamed(name))).path;
     await cleanNode(lab);
     releaseMachine(lab);
   }

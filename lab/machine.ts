@@ -36,7 +36,7 @@ export function checkMachine(): void {
 
 /** Claims the machine's one real node for this lab. @throws LabError when another lab or another Kubernetes has it. */
 export async function claimMachine(lab: Lab): Promise<void> {
-  const holder = existsSync(CLAIM) ? readFileSync(CLAIM, 'utf8').trim() : undefined;
+  const holder = machineHolder();
   if (holder === lab.paths.dir) return;
   if (holder && readState(labPaths({ SLIPWAY_LAB_DIR: holder }).state).phase !== 'down') {
     throw new LabError(
@@ -55,7 +55,16 @@ export async function claimMachine(lab: Lab): Promise<void> {
   writeFileSync(CLAIM, lab.paths.dir);
 }
 
+/** True when the lab in this folder has claimed the machine's real node and not given it back. */
+export function holdsMachine(dir: string): boolean {
+  return machineHolder() === dir;
+}
+
+/** The folder of the lab that has the machine's real node. */
+export function machineHolder(): string | undefined {
+  return existsSync(CLAIM) ? readFileSync(CLAIM, 'utf8').trim() : undefined;
+}
+
 export function releaseMachine(lab: Lab): void {
-  if (existsSync(CLAIM) && readFileSync(CLAIM, 'utf8').trim() === lab.paths.dir)
-    rmSync(CLAIM, { force: true });
+  if (holdsMachine(lab.paths.dir)) rmSync(CLAIM, { force: true });
 }

@@ -88,13 +88,12 @@ export async function fenceRanges(lab: Lab): Promise<void> {
   }
 }
 
+/** The fallback routes are known by their metric, whatever the lab remembers. */
 export async function unfenceRanges(lab: Lab): Promise<void> {
-  const { network } = lab.state;
-  if (!network) return;
-  for (const range of [network.pods, network.services]) {
-    await run(lab.program('ip'), ['route', 'del', 'unreachable', range, 'metric', FALLBACK_METRIC]).catch(
-      () => {},
-    );
+  const routes = await run(lab.program('ip'), ['-4', 'route', 'show', 'type', 'unreachable']);
+  for (const line of routes.split('\n').filter((each) => each.includes(`metric ${FALLBACK_METRIC}`))) {
+    const [, range] = line.split(' ');
+    await run(lab.program('ip'), ['route', 'del', 'unreachable', range as string, 'metric', FALLBACK_METRIC]);
   }
 }
 

@@ -67,7 +67,7 @@ async function settle(runs: ReadonlyMap<string, Promise<void>>): Promise<void> {
 }
 
 async function runAsList(steps: readonly Step[]): Promise<void> {
-  const { Listr } = await import('listr2');
+  const { Listr, PRESET_TIMER } = await import('listr2');
   const tellers = new Map<string, (what: string) => void>();
   const begin = Promise.withResolvers<void>();
   const runs = new Map<string, Promise<void>>();
@@ -91,11 +91,9 @@ async function runAsList(steps: readonly Step[]): Promise<void> {
         }
       },
     })),
-    { concurrent: true, exitOnError: false, rendererOptions: { timer: { condition: true, field: seconds } } },
+    { concurrent: true, exitOnError: false, rendererOptions: { timer: PRESET_TIMER } },
   );
   begin.resolve();
   await list.run();
   await settle(runs);
 }
-
-const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;

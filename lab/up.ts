@@ -69,6 +69,7 @@ function whenRunning(paths: LabPaths, options: UpOptions): Record<string, string
 
 async function bringUp(lab: Lab, options: UpOptions): Promise<Record<string, string>> {
   const { state, paths } = lab;
+  if (state.phase === 'stopping') await stopLab(lab); // a `down` was killed on its way: half a node is worse than none
   const wasDown = state.phase === 'down';
   const nodes = options.nodes ?? (wasDown ? (canRunRealNode() ? 'real' : 'simulated') : state.nodes);
   if (nodes === 'real') checkMachine();
@@ -82,7 +83,9 @@ async function bringUp(lab: Lab, options: UpOptions): Promise<Record<string, str
     rmSync(join(paths.dir, 'data', 'etcd'), { recursive: true, force: true }); // another kind of cluster
     delete state.network;
   }
-  if (state.phase === 'starting' || state.phase === 'stopping') await endStrays(lab);
+  if (state.phase === 'starting') await endStrays(lab);
+  // While the lab was down, programs may have come, gone or changed version.
+  if (wasDown) state.programs = {};
   const extra = [...new Set([...(options.with ?? []), ...(wasDown ? [] : state.components)])];
   const components = componentsFor(nodes, extra);
   state.nodes = nodes;
