@@ -4,18 +4,8 @@ import type { Session } from './session.ts';
 
 export type Format = 'json' | 'yaml' | 'wide' | 'name';
 
-const MEANING: Record<Format, string> = {
-  json: 'json',
-  yaml: 'yaml',
-  wide: 'wide (more columns)',
-  name: 'name (only NAMESPACE/NAME)',
-};
-
 export function outputOption(formats: Format[]): Option {
-  return new Option(
-    '-o, --output <format>',
-    `print ${formats.map((format) => MEANING[format]).join(', ')}`,
-  ).choices(formats);
+  return new Option('-o, --output <format>', 'data in place of text').choices(formats);
 }
 
 export function printJson(session: Session, value: unknown): void {

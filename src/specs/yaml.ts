@@ -58,8 +58,9 @@ export function readDocument(text: string, source: string): ReadDocument {
   if (syntax.length > 0) {
     throw new SpecError(
       source,
+      // One slip makes the parser stumble again and again; only the first complaint is about the slip.
       syntax
-        .slice(0, 5)
+        .slice(0, 1)
         .map((error) => ({ path: '', ...place(error.pos[0]), message: syntaxMessage(error, text) })),
     );
   }

@@ -120,7 +120,8 @@ async function liveDisplay(session: Session, client: SlipwayClient): Promise<Dis
     },
     end(last) {
       clearInterval(timer);
-      if (last) area.draw(renderStatus(last, { colors: session.colors, now: session.now(), url: null }));
+      if (last)
+        area.draw([...renderStatus(last, { colors: session.colors, now: session.now(), url: null }), '']);
       area.close();
     },
   };

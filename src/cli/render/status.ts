@@ -50,6 +50,8 @@ export function renderStatus(status: ReleaseStatus, options: RenderOptions): str
   return lines;
 }
 
+const RUNNING = new Set<Phase>(['preflight', 'progressing', 'baking', 'promoting', 'guarding']);
+
 /** It failed before its first write: there is nothing to look after. */
 export function refusedByPreflight({ outcome, findings, canary }: ReleaseStatus): boolean {
   return outcome === 'failed' && canary.hash === null && findings.some(({ level }) => level === 'error');
@@ -58,9 +60,8 @@ export function refusedByPreflight({ outcome, findings, canary }: ReleaseStatus)
 export function paintPhase(phase: Phase, colors: Colors): string {
   const text = PHASES[phase] ?? phase;
   if (phase === 'promoted') return colors.green(text);
-  if (phase === 'failed' || phase === 'rolling-back' || phase === 'rolled-back') return colors.red(text);
   if (phase === 'awaiting-approval' || phase === 'paused') return colors.yellow(text);
-  return colors.cyan(text);
+  return RUNNING.has(phase) ? colors.cyan(text) : colors.red(text);
 }
 
 function headline(status: ReleaseStatus, { colors, now }: RenderOptions): string[] {
@@ -83,7 +84,7 @@ function headline(status: ReleaseStatus, { colors, now }: RenderOptions): string
 }
 
 function steps({ plan, step, outcome, phase }: ReleaseStatus, { colors }: RenderOptions): string[] {
-  if (!plan || (outcome !== null && outcome !== 'promoted')) return [];
+  if (!plan || phase === 'rolling-back' || (outcome !== null && outcome !== 'promoted')) return [];
   const all = outcome === 'promoted' || phase === 'guarding';
   const rows = plan.steps.map((planned, i) => {
     const index = i + 1;
