@@ -1,6 +1,6 @@
 /**
  * Dumps a MongoDB server, or part of it, as one stream in the mongodump archive format. Memory does not depend on the
- * amount of data: each of the parallel readers holds a batch or two of about 2 MiB.
+ * amount of data: each of the parallel readers holds a batch or two of about 1 MiB.
  */
 import { MongoServerError, type MongoClient } from 'mongodb';
 import { type ByteSink, ArchiveWriter } from './archive/writer.ts';

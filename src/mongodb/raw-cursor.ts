@@ -18,9 +18,9 @@ export interface RawFind {
 }
 
 /** Batches are asked for in this size; a single document may be larger. */
-export const batchBytes = 2 * 1024 * 1024;
+export const batchBytes = 1024 * 1024;
 /** Above this size of a batch the next one is not fetched ahead, to bound memory. */
-const prefetchLimit = 6 * 1024 * 1024;
+const prefetchLimit = 4 * 1024 * 1024;
 const maxBatchDocuments = 20_000;
 const firstBatchDocuments = 101;
 

@@ -57,7 +57,7 @@ export interface MongoServer {
 }
 
 /** A mongod of its own: a one-node replica set, or standalone. TTL deletion is off so that data holds still. */
-export async function startMongod({ replicaSet = true } = {}): Promise<MongoServer> {
+export async function startMongod({ replicaSet = true, cacheGigabytes = 0.5 } = {}): Promise<MongoServer> {
   const [binary, dbpath, port] = [
     await program('mongod'),
     await mkdtemp(join(tmpdir(), 'slipway-mongod-')),
@@ -71,7 +71,7 @@ export async function startMongod({ replicaSet = true } = {}): Promise<MongoServ
     '--bind_ip',
     '127.0.0.1',
     '--wiredTigerCacheSizeGB',
-    '0.5',
+    String(cacheGigabytes),
   ];
   args.push('--setParameter', 'ttlMonitorEnabled=false', ...(replicaSet ? ['--replSet', 'rs0'] : []));
   const uri = `mongodb://127.0.0.1:${port}/?directConnection=true`;
