@@ -107,7 +107,7 @@ export function mountsBelow(mountinfo: string, folders: readonly string[]): stri
     .map((point) =>
       point.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
     );
-  return points.filter((point) => folders.some((folder) => point.startsWith(`${folder}/`))).reverse();
+  return points.filter((point) => folders.some((folder) => point.startsWith(`${folder}/`))).toReversed();
 }
 
 async function unmountAll(lab: Lab): Promise<void> {

@@ -53,7 +53,7 @@ function schedule(steps: readonly Step[], work: (step: Step) => Promise<void>): 
     runs.set(step.name, run);
     return run;
   };
-  for (const step of steps) start(step);
+  for (const step of steps) void start(step);
   return runs;
 }
 
