@@ -44,6 +44,12 @@ function release(spec: Partial<ReleaseBody> = {}): Release {
   };
 }
 
+/** The ReplicaSet of the template that the Deployment has now. */
+function stableOf(object: Deployment): ReplicaSet {
+  const stable = replicaSet(object, 'aaa', OLD, object.spec.replicas);
+  return { ...stable, spec: { ...stable.spec, template: object.spec.template } };
+}
+
 function facts(
   object: Deployment | null = deployment(),
   overrides: Partial<PreflightFacts> = {},
