@@ -4,6 +4,7 @@ import { apiserverClusterAddress } from './components/control-plane.ts';
 import { applyObject, kubernetes, type Lab } from './lab.ts';
 import { addressIn, type HostService, networkOf } from './network.ts';
 import { USERS } from './pki.ts';
+import { eventually } from './wait.ts';
 
 /** Where the example's services and the seed's manifests live. */
 export const NAMESPACE = 'ecommerce';
@@ -102,4 +103,20 @@ async function makeNamespace(lab: Lab): Promise<void> {
   const body = { ...namespace, metadata: { name: NAMESPACE, annotations } };
   const { status } = await kubernetes(lab, 'POST', '/api/v1/namespaces?fieldManager=slipway-lab', body);
   if (status >= 300 && status !== 409) throw new Error(`creating namespace ${NAMESPACE}: HTTP ${status}`);
+}
+
+const ACCOUNTS_TIMEOUT_MS = 20_000;
+
+/** The controller manager makes each namespace's default account a moment after the namespace; until then no pod is admitted. */
+export async function awaitAccounts(lab: Lab): Promise<void> {
+  for (const namespace of ['default', NAMESPACE]) {
+    const path = `/api/v1/namespaces/${namespace}/serviceaccounts/default`;
+    const there = await eventually(async () => (await kubernetes(lab, 'GET', path)).status === 200, {
+      timeoutMs: ACCOUNTS_TIMEOUT_MS,
+    });
+    if (!there)
+      throw new Error(
+        `namespace ${namespace} got no default service account; see kube-controller-manager's log`,
+      );
+  }
 }

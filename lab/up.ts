@@ -173,6 +173,11 @@ function plan(lab: Lab, components: readonly Component[]): { steps: Step[] } {
       after: ['kube-apiserver'],
       run: async () => (await import('./cluster.ts')).prepareCluster(lab),
     },
+    {
+      name: 'accounts',
+      after: ['cluster', 'kube-controller-manager'],
+      run: async () => (await import('./cluster.ts')).awaitAccounts(lab),
+    },
     ...components.map((component) => ({
       name: component.name,
       after: [...component.after, ...needed(component.parts)],

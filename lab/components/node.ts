@@ -45,8 +45,6 @@ state = ${toml(containerdState(lab))}
 [${cri}.cni]
   bin_dir = ${toml(lab.program('cni-plugins'))}
   conf_dir = ${toml(lab.folder('config', 'cni'))}
-[${cri}.registry]
-  config_path = ${toml(lab.folder('config', 'registries'))}
 [${cri}.containerd]
   snapshotter = "overlayfs"
 [${cri}.containerd.runtimes.runc]
@@ -81,6 +79,18 @@ function cniConfig(lab: Lab) {
   };
 }
 
+/**
+ * Images are imported, never pulled. Whatever is not there is looked for through a proxy at a closed port: refused at
+ * once, and no registry, not even a name server, is asked.
+ */
+const NO_REGISTRY = {
+  ...Object.fromEntries(
+    ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy'].map((name) => [name, 'http://127.0.0.1:9']),
+  ),
+  NO_PROXY: '',
+  no_proxy: '',
+};
+
 export const containerd: Component = {
   name: 'containerd',
   parts: ['containerd', 'ctr', 'runc', 'cni-plugins', 'iptables', 'ip'],
@@ -90,17 +100,12 @@ export const containerd: Component = {
   launch(lab) {
     const config = join(lab.folder('config'), 'containerd.toml');
     writeWhole(config, containerdConfig(lab));
-    // Images are imported, never pulled: whatever is not there is looked for at a closed port and refused at once.
-    writeWhole(
-      join(lab.folder('config', 'registries', '_default'), 'hosts.toml'),
-      'server = "http://127.0.0.1:9"\n',
-    );
     writeWhole(join(lab.folder('config', 'cni'), '10-lab.conflist'), JSON.stringify(cniConfig(lab), null, 2));
     mkdirSync(lab.paths.run, { recursive: true, mode: 0o711 });
     return {
       part: 'containerd',
       args: flags({ config }),
-      env: { PATH: searchPath(lab, ['iptables', 'containerd', 'runc']) },
+      env: { PATH: searchPath(lab, ['iptables', 'containerd', 'runc']), ...NO_REGISTRY },
     };
   },
   async ready(lab) {
