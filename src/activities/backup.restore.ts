@@ -121,7 +121,8 @@ export async function inspectRestore(
       const notes = plan.skipped
         .filter(({ reason }) => reason !== 'not selected')
         .map(({ source: skipped, reason }) => `${skipped} is left out: ${reason}`);
-      if (plan.hasOplog) notes.push('the archive holds an oplog; it is not replayed');
+      if (plan.hasOplog)
+        notes.push('the oplog of the archive is replayed, so that the data is of one moment');
       if (plan.hasUsersAndRoles && selection.users)
         notes.push('users and roles are merged when everything is restored under its own name');
       return {
@@ -209,6 +210,7 @@ const STAGES = {
   verify: 'checking',
   load: 'restoring',
   compare: 'comparing',
+  replay: 'restoring',
   indexes: 'indexing',
   swap: 'swapping',
   users: 'swapping',

@@ -8,10 +8,11 @@ import type { MongoClient } from 'mongodb';
 import type { BackupManifest } from '../specs/manifest.ts';
 import type { Bytes } from '../storage/compression.ts';
 import type { EncryptionKey } from '../storage/encryption.ts';
-import { readArchive } from './archive/reader.ts';
+import { type ArchiveEvent, readArchive } from './archive/reader.ts';
 import { type ArchiveProof, proveArchive, unwrapArchive } from './backup/archive-file.ts';
 import { BackupDamagedError, compareWithManifest } from './backup/catalog.ts';
 import { serverFacts } from './connect.ts';
+import type { ClusterTime } from './dump/consistency.ts';
 import { forEachLimited } from './parallel.ts';
 import type { FailedDocument } from './raw-write.ts';
 import {
@@ -32,12 +33,14 @@ import {
   type RestorePlan,
   RestorePlanError,
   type RestoreSelection,
+  selector,
 } from './restore/plan.ts';
+import { OplogReplay } from './restore/replay.ts';
 import { swapAll } from './restore/swap.ts';
 import { UsersAndRoles } from './restore/users.ts';
 import { stagingPrefix } from './staging.ts';
 
-export type RestorePhase = 'verify' | 'load' | 'compare' | 'indexes' | 'swap' | 'users' | 'done';
+export type RestorePhase = 'verify' | 'load' | 'compare' | 'replay' | 'indexes' | 'swap' | 'users' | 'done';
 
 export interface RestoreProgress {
   phase: RestorePhase;
@@ -66,6 +69,10 @@ export interface RestoreOptions extends RestoreSource {
   replace?: boolean | undefined;
   /** Merges users and roles when the archive holds them and everything is restored under its own name. Default true. */
   usersAndRoles?: boolean | undefined;
+  /** Replays the archive's oplog, if it has one, so that the data is of one moment. Default true. */
+  replayOplog?: boolean | undefined;
+  /** Leaves out oplog entries after this time. */
+  oplogUntil?: ClusterTime | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: (progress: RestoreProgress) => void;
 }
@@ -191,7 +198,6 @@ class RestoreRun {
     await journal.enter('loading');
     try {
       await this.#load(plan);
-      await this.#compare(plan);
       await this.#buildIndexes(plan);
       this.#options.signal?.throwIfAborted();
       await journal.enter('swapping');
@@ -220,42 +226,70 @@ class RestoreRun {
     const bySource = new Map(stored.map((item) => [item.sourceData, item]));
     const loader = new Loader(this.#client, this.#keepsZeroTimestamps, signal);
     try {
-      await this.#feed(loader, bySource);
+      await this.#feed(loader, bySource, plan);
     } finally {
       await loader.finish().catch(() => undefined); // no insert may go on when the staging is dropped
     }
-    await loader.finish();
-    if (loader.failedCount === 0) return;
-    const [first] = loader.failed;
-    const example = first ? `, for example ${first.id} of ${first.namespace}: ${first.message}` : '';
-    throw new RestoreFailedError(
-      `the server refused ${loader.failedCount} documents${example}`,
-      loader.failed,
-    );
   }
 
-  async #feed(loader: Loader, bySource: Map<string, RestoreItem>): Promise<void> {
-    const { open, key, signal } = this.#options;
+  /** All documents are sent: none may have failed, and what the server holds must be what the archive holds. */
+  async #loaded(loader: Loader, plan: RestorePlan): Promise<void> {
+    await loader.finish();
+    const { failed, failedCount } = loader;
+    if (failedCount > 0) {
+      const [first] = failed;
+      const example = first ? `, for example ${first.id} of ${first.namespace}: ${first.message}` : '';
+      throw new RestoreFailedError(`the server refused ${failedCount} documents${example}`, failed);
+    }
+    await this.#compare(plan);
+  }
+
+  /** The oplog comes last in an archive; its entries go over data that has been compared. */
+  async #feed(loader: Loader, bySource: Map<string, RestoreItem>, plan: RestorePlan): Promise<void> {
+    const { open, key, signal, replayOplog = true, oplogUntil } = this.#options;
+    let replay: OplogReplay | undefined;
     for await (const event of readArchive(unwrapArchive(await open(signal), key))) {
       signal?.throwIfAborted();
       if (event.kind === 'prelude') continue;
       const { db, collection } = event.kind === 'documents' ? event.namespace : event.summary;
       const item = bySource.get(`${db}.${collection}`);
-      if (event.kind === 'end') {
-        if (item) await loader.end(item);
-        if (item) this.#doneWith(item);
-      } else if (item) {
-        await loader.add(item, event.data, event.count);
-        const { bytes, documents } = this.#progress;
-        this.#report({
-          namespace: item.source,
-          bytes: bytes + event.data.length,
-          documents: documents + event.count,
-        });
-      } else if (db === 'admin' || collection.startsWith('$admin.')) {
-        this.#users.take(collection, event.data);
+      if (item) await this.#feedItem(loader, item, event);
+      else if (event.kind !== 'documents') continue;
+      else if (db === 'admin' || collection.startsWith('$admin.')) this.#users.take(collection, event.data);
+      else if (db === '' && replayOplog) {
+        if (!replay) await this.#loaded(loader, plan);
+        if (!replay) this.#enter('replay');
+        replay ??= new OplogReplay(this.#client, bySource, oplogUntil);
+        await replay.take(event.data);
+        this.#report({ namespace: 'oplog', documents: this.#progress.documents + event.count });
       }
     }
+    if (!replay) return this.#loaded(loader, plan);
+    await replay.finish();
+    for (const source of replay.unknown) {
+      if (isCreatedMeanwhile(source, plan, this.#options)) {
+        plan.skipped.push({ source, reason: 'written to during the dump, but not in the archive' });
+      }
+    }
+  }
+
+  async #feedItem(
+    loader: Loader,
+    item: RestoreItem,
+    event: Exclude<ArchiveEvent, { kind: 'prelude' }>,
+  ): Promise<void> {
+    if (event.kind === 'end') {
+      await loader.end(item);
+      this.#doneWith(item);
+      return;
+    }
+    await loader.add(item, event.data, event.count);
+    const { bytes, documents } = this.#progress;
+    this.#report({
+      namespace: item.source,
+      bytes: bytes + event.data.length,
+      documents: documents + event.count,
+    });
   }
 
   /** Reads everything back: what the server holds now must be what the archive holds. */
@@ -389,6 +423,16 @@ class RestoreRun {
     this.#progress = { ...this.#progress, ...change };
     this.#options.onProgress?.(this.#progress);
   }
+}
+
+/** A namespace that came into being while the archive was dumped, and not one that the plan leaves out on purpose. */
+function isCreatedMeanwhile(source: string, plan: RestorePlan, selection: RestoreSelection): boolean {
+  const [db] = source.split('.');
+  return (
+    !['admin', 'config', 'local'].includes(db ?? '') &&
+    selector(selection)(source) &&
+    !plan.skipped.some((skipped) => skipped.source === source)
+  );
 }
 
 /** Same archive, same names: only then may a later run go on with what an earlier one has staged. */

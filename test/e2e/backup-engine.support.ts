@@ -23,7 +23,8 @@ export function programOnPath(name: string, variable: string): string | undefine
   return undefined;
 }
 
-async function program(name: 'mongod'): Promise<string> {
+/** Named by a variable, on PATH, or fetched by the lab. */
+export async function program(name: 'mongod' | 'weed'): Promise<string> {
   const known = programOnPath(name, name.toUpperCase());
   if (known) return known;
   const found = (await provision([name]))[name];
@@ -39,7 +40,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-async function until(what: string, check: () => Promise<boolean>, seconds = 60): Promise<void> {
+export async function until(what: string, check: () => Promise<boolean>, seconds = 60): Promise<void> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     if (await check().catch(() => false)) return;

@@ -96,7 +96,8 @@ function isAuth({ db, collection }: CollectionDescription): boolean {
   return (db === 'admin' && authCollections.has(collection)) || collection.startsWith('$admin.system.');
 }
 
-function selector({ include, exclude }: RestoreSelection): (name: string) => boolean {
+/** The namespaces of an archive that a selection takes, as a test. */
+export function selector({ include, exclude }: RestoreSelection): (name: string) => boolean {
   const included = include?.length ? namespaceMatcher(include) : () => true;
   const excluded = namespaceMatcher(exclude);
   return (name) => included(name) && !excluded(name);
