@@ -28,7 +28,9 @@ export function bytesText(bytes: number): string {
 /** `850ms`, `1m30s`. */
 export function durationText(ms: number): string {
   return ms < 10_000
-    ? `${Math.round(ms) >= 1_000 ? `${(ms / 1_000).toFixed(1)}s` : `${Math.round(ms)}ms`}`
+    ? Math.round(ms) >= 1_000
+      ? `${(ms / 1_000).toFixed(1)}s`
+      : `${Math.round(ms)}ms`
     : formatDuration(ms);
 }
 

@@ -48,7 +48,9 @@ async function loadConfig({ kubeconfig, context }: ConnectionOptions): Promise<K
     else config.loadFromDefault();
   } catch (error) {
     const source = kubeconfig ?? process.env['KUBECONFIG'] ?? 'the default kubeconfig';
-    throw new Error(`cannot read ${source}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(`cannot read ${source}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
   if (context) {
     if (!config.getContextObject(context)) {

@@ -23,10 +23,10 @@ class HeldDeployment {
   canary = 0;
   ready = 0;
   stable: number;
-  constructor(
-    readonly replicas: number,
-    readonly hold: Hold = { surge: 0, unavailable: 0 },
-  ) {
+  readonly replicas: number;
+  readonly hold: Hold = { surge: 0, unavailable: 0 };
+  constructor(replicas: number) {
+    this.replicas = replicas;
     this.stable = replicas;
   }
   apply(hold: Hold): void {
@@ -41,7 +41,10 @@ const intOrPercent = fc.oneof(
   fc.integer({ min: 0, max: 12 }),
   fc.integer({ min: 0, max: 100 }).map((p) => `${p}%`),
 );
-const strategy: fc.Arbitrary<RollingStrategy> = fc.record({ maxSurge: intOrPercent, maxUnavailable: intOrPercent });
+const strategy: fc.Arbitrary<RollingStrategy> = fc.record({
+  maxSurge: intOrPercent,
+  maxUnavailable: intOrPercent,
+});
 const replicas = fc.integer({ min: 1, max: 250 });
 const weight = fc.integer({ min: 1, max: 100 });
 
@@ -49,7 +52,7 @@ const weight = fc.integer({ min: 1, max: 100 });
 function drive(model: HeldDeployment, target: Split, limits: Limits): number {
   let writes = 0;
   for (let turn = 0; turn < 4 * model.replicas + 20; turn++) {
-    const move = nextMove({ ...model, hold: model.hold }, target, limits);
+    const move = nextMove(model, target, limits);
     if (move.kind === 'reached') return writes;
     if (move.kind === 'adjust') {
       model.apply(move.hold);
@@ -68,15 +71,20 @@ function drive(model: HeldDeployment, target: Split, limits: Limits): number {
 describe('promises of the replica arithmetic', () => {
   test('never fewer pods serving than maxUnavailable allows, never more pods than surge allows, and every weight is reached', () => {
     fc.assert(
-      fc.property(replicas, strategy, fc.uniqueArray(weight, { minLength: 1, maxLength: 4 }), (r, own, weights) => {
-        const limits = limitsOf(own, r);
-        const model = new HeldDeployment(r);
-        for (const w of weights.sort((a, b) => a - b)) {
-          const target = splitFor(w, r, limits, model.canary > 0 ? model : undefined);
-          drive(model, target, limits);
-          expect({ canary: model.canary, stable: model.stable }).toEqual(target);
-        }
-      }),
+      fc.property(
+        replicas,
+        strategy,
+        fc.uniqueArray(weight, { minLength: 1, maxLength: 4 }),
+        (r, own, weights) => {
+          const limits = limitsOf(own, r);
+          const model = new HeldDeployment(r);
+          for (const w of weights.sort((a, b) => a - b)) {
+            const target = splitFor(w, r, limits, model.canary > 0 ? model : undefined);
+            drive(model, target, limits);
+            expect({ canary: model.canary, stable: model.stable }).toEqual(target);
+          }
+        },
+      ),
       { numRuns: 400 },
     );
   });
@@ -100,7 +108,11 @@ describe('promises of the replica arithmetic', () => {
         const limits = limitsOf(own, r);
         const chosen = Math.abs(weightOf(splitFor(w, r, limits)) - w);
         for (let stable = 0; stable <= r; stable++) {
-          for (let canary = Math.max(1, r - stable); canary <= Math.min(r, r + limits.surge - stable); canary++) {
+          for (
+            let canary = Math.max(1, r - stable);
+            canary <= Math.min(r, r + limits.surge - stable);
+            canary++
+          ) {
             expect(chosen).toBeLessThanOrEqual(Math.abs(weightOf({ canary, stable }) - w) + 25 / r + 1e-9);
           }
         }
@@ -119,13 +131,20 @@ describe('promises of the replica arithmetic', () => {
 
   test('scaling under a resting hold keeps the floor: no more old pods are let go than the weight means', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 100 }), weight, (from, to, w) => {
-        const own = { maxSurge: '25%', maxUnavailable: '25%' };
-        const hold = holdFor(splitFor(w, from, limitsOf(own, from)), from);
-        const after = limitsOf(holdFields(hold, from, own), to);
-        expect(after.unavailable / to).toBeLessThanOrEqual(hold.unavailable / from + 1 / Math.min(from, to) + 1e-9);
-        expect(after.surge).toBeLessThanOrEqual(limitsOf(own, to).surge);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 100 }),
+        fc.integer({ min: 1, max: 100 }),
+        weight,
+        (from, to, w) => {
+          const own = { maxSurge: '25%', maxUnavailable: '25%' };
+          const hold = holdFor(splitFor(w, from, limitsOf(own, from)), from);
+          const after = limitsOf(holdFields(hold, from, own), to);
+          expect(after.unavailable / to).toBeLessThanOrEqual(
+            hold.unavailable / from + 1 / Math.min(from, to) + 1e-9,
+          );
+          expect(after.surge).toBeLessThanOrEqual(limitsOf(own, to).surge);
+        },
+      ),
     );
   });
 });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AlertNotice } from '../../src/domain/release.types.ts';
 import * as messages from '../../src/workflows/messages.ts';
 import { CANARY, FakeCluster } from './fake-cluster.ts';
-import { Harbour, STEPS, type Voyager } from './harbour.ts';
+import { Harbour, type Voyager } from './harbour.ts';
 
 let harbour: Harbour;
 beforeAll(async () => {
@@ -456,7 +456,8 @@ describe('when things fail', () => {
 
   test('a first write of which nobody heard back is undone', async () => {
     const cluster = new FakeCluster();
-    const { begin } = cluster.activities;
+    const { activities } = cluster;
+    const begin = activities.begin.bind(activities);
     cluster.activities.begin = async (input) => {
       await begin(input);
       throw ApplicationFailure.nonRetryable('the answer got lost', 'WorkloadRejected');
