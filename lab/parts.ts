@@ -106,6 +106,7 @@ export const PARTS: readonly Part[] = [
     name: 'temporal',
     variable: 'SLIPWAY_TEMPORAL',
     onPath: ['temporal'],
+    version: { args: ['--version'], fits: /temporal version 1\.(9|\d\d)\./ },
     upstream: {
       url: 'https://temporal.download/cli/archive/v1.9.1?platform={os}&arch={arch}',
       file: 'temporal',

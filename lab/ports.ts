@@ -1,5 +1,6 @@
 // Free ports on 127.0.0.1, the same ones again after a restart when they are still free.
 import { createServer } from 'node:net';
+import { eventually } from './wait.ts';
 
 const HOST = '127.0.0.1';
 
@@ -34,7 +35,7 @@ export async function allocatePorts(
   const taken = new Set<number>(Object.values(remembered));
   for (const name of names) {
     const port = remembered[name];
-    if (port !== undefined && (inUse(name) || (await portIsFree(port)))) {
+    if (port !== undefined && (inUse(name) || (await becomesFree(port)))) {
       ports[name] = port;
       continue;
     }
@@ -42,6 +43,11 @@ export async function allocatePorts(
     taken.add(ports[name]);
   }
   return ports;
+}
+
+/** A server that was just killed may hold its port a moment longer. */
+async function becomesFree(port: number): Promise<boolean> {
+  return (await eventually(() => portIsFree(port), { timeoutMs: 1_000, pauseMs: 50 })) ?? false;
 }
 
 const FIRST = 20_000;

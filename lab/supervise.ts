@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { Component } from './components/component.ts';
 import { LabError, messageOf } from './errors.ts';
 import type { Lab } from './lab.ts';
+import { portIsFree } from './ports.ts';
 import { isAlive, spawnDaemon, stopAll } from './processes.ts';
-import { sleep } from './wait.ts';
+import { eventually, sleep } from './wait.ts';
 
 const PROBE_PAUSE_MS = 50;
 const STOP_GRACE_MS = 10_000;
@@ -18,6 +19,7 @@ export async function startComponent(lab: Lab, component: Component): Promise<vo
   const { name } = component;
   if (!isAlive(lab.state.processes[name])) {
     const { part, args, env } = await component.launch(lab);
+    await portsFree(lab, component);
     mkdirSync(lab.paths.logs, { recursive: true });
     shorten(logFile(lab, name));
     lab.state.processes[name] = spawnDaemon({
@@ -32,6 +34,16 @@ export async function startComponent(lab: Lab, component: Component): Promise<vo
   }
   await untilReady(lab, component);
   await component.settle?.(lab);
+}
+
+/** A process that was just killed may hold its sockets a moment longer than its entry in the process table. */
+async function portsFree(lab: Lab, { name, ports }: Component): Promise<void> {
+  for (const port of ports.map((each) => lab.port(each))) {
+    if (await eventually(() => portIsFree(port), { timeoutMs: 10_000, pauseMs: 20 })) continue;
+    throw new LabError(
+      `${name} needs port ${port}, which another program holds: end that one, or run "npm run lab -- up" for another port`,
+    );
+  }
 }
 
 /** A log that grew over many starts does not fill the disk. */

@@ -27,8 +27,10 @@ export const temporal: Component = {
           namespace: TEMPORAL_NAMESPACE,
           'log-level': 'warn',
           'log-format': 'json',
+          'ui-disable-news-fetch': true,
         }),
       ],
+      env: { TEMPORAL_VERSION_CHECK_DISABLED: '1' }, // the server would ask its makers for news
     };
   },
   async ready(lab) {
