@@ -19,6 +19,14 @@ import type { release } from '../../src/workflows/index.ts';
 import * as messages from '../../src/workflows/messages.ts';
 import type { FakeCluster } from './fake-cluster.ts';
 
+Runtime.install({ logger: new DefaultLogger('ERROR') });
+
+/** Bundled once for a file. */
+const bundle = bundleWorkflowCode({
+  workflowsPath: fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url)),
+  logger: new DefaultLogger('ERROR'),
+});
+
 export class Harbour {
   readonly env: TestWorkflowEnvironment;
   readonly #clusters = new Map<string, FakeCluster>();
@@ -28,9 +36,11 @@ export class Harbour {
     this.env = env;
   }
 
-  /** Starts the server and the workers that all tests of a file share, each test with a workload of its own. */
+  /**
+   * Starts a server and workers, for one test: the server never skips time again once a workflow has ended while an
+   * activity of it was still running, which the end of a watch regularly is.
+   */
   static async open(): Promise<Harbour> {
-    Runtime.install({ logger: new DefaultLogger('ERROR') });
     const { 'temporal-test-server': server } = await provision(['temporal-test-server']);
     if (!server) throw new Error('the time-skipping test server could not be provisioned');
     const env = await TestWorkflowEnvironment.createTimeSkipping({
@@ -85,8 +95,7 @@ export class Harbour {
   }
 
   async #work(): Promise<void> {
-    const workflowsPath = fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url));
-    const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+    const workflowBundle = await bundle;
     const activities = {
       ...this.#activities(),
       awaitRelease: (input: { id: string }) => this.#awaitRelease(input.id),

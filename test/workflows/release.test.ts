@@ -1,16 +1,16 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AlertNotice } from '../../src/domain/release.types.ts';
 import * as messages from '../../src/workflows/messages.ts';
 import { CANARY, FakeCluster } from './fake-cluster.ts';
 import { Harbour, type Voyager } from './harbour.ts';
 
 let harbour: Harbour;
-beforeAll(async () => {
+beforeEach(async () => {
   harbour = await Harbour.open();
 });
-afterAll(async () => await harbour.close());
+afterEach(async () => await harbour.close());
 
 const person = { by: 'ann', why: 'I say so' };
 
