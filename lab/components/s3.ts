@@ -81,6 +81,9 @@ export const s3: Component = {
           '-s3.config',
           identitiesFile(lab),
           '-s3.iam=false',
+          // Its catalog would listen on a fixed port, and a second S3 server on the machine would die of it.
+          '-s3.port.iceberg=0',
+          '-s3.port.lance=0',
         ],
       ],
     };
