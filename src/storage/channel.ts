@@ -4,7 +4,7 @@
  */
 export async function* streamOf(
   produce: (sink: (chunk: Buffer) => Promise<void>, signal: AbortSignal) => Promise<void>,
-  { capacity = 2 << 20, signal }: { capacity?: number; signal?: AbortSignal | undefined } = {},
+  { capacity = 1 << 20, signal }: { capacity?: number; signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<Buffer> {
   const stopped = new AbortController();
   const stop = signal ? AbortSignal.any([signal, stopped.signal]) : stopped.signal;
