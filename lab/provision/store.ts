@@ -1,7 +1,8 @@
 // The cache of programs. An entry is a folder that appears in one rename, so half a download is never taken for a program.
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
+import { startTimeOf } from '../processes.ts';
 
 /**
  * The folder of a cache entry, made by `fill` when it is missing. `fill` gets a scratch folder and the final one
@@ -15,7 +16,7 @@ export async function cached(
   const final = join(root, key);
   if (existsSync(final)) return final;
   const scratch = join(root, `.${key.replaceAll('/', '_')}.${process.pid}`);
-  rmSync(scratch, { recursive: true, force: true });
+  removeAbandoned(root, `.${key.replaceAll('/', '_')}.`);
   mkdirSync(scratch, { recursive: true });
   try {
     await fill(scratch, final);
@@ -32,3 +33,13 @@ export async function cached(
 }
 
 export const makeExecutable = (file: string): void => chmodSync(file, 0o755);
+
+/** Scratch folders of commands that were killed. */
+function removeAbandoned(root: string, prefix: string): void {
+  if (!existsSync(root)) return;
+  for (const name of readdirSync(root)) {
+    const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : undefined;
+    if (pid === undefined || (pid !== process.pid && startTimeOf(pid))) continue;
+    rmSync(join(root, name), { recursive: true, force: true });
+  }
+}
