@@ -37,7 +37,7 @@ export function shortImage(image: string): string {
     .map((each) => {
       const [container, reference] = each.includes('=') ? each.split('=') : ['', each];
       const digest = /@[a-z0-9]+:([0-9a-f]{12})/i.exec(reference ?? '')?.[1];
-      const tag = /:([^:/@]+)(?:@|$)/.exec(reference ?? '')?.[1];
+      const tag = /:([^:/]+)$/.exec((reference ?? '').replace(/@.*$/, ''))?.[1];
       return `${container ? `${container}=` : ''}${tag ?? digest ?? reference}`;
     })
     .join(',');
