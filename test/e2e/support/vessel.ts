@@ -1,0 +1,261 @@
+/** One product-service in a namespace of its own, and the releases of it. */
+import { isDeepStrictEqual } from 'node:util';
+import { expect } from 'vitest';
+import { eventually } from '../../../lab/wait.ts';
+import type { ReleaseView } from '../../../src/client.ts';
+import type { Deployment } from '../../../src/domain/objects.types.ts';
+import type { Phase, ReleaseStatus } from '../../../src/domain/release.types.ts';
+import type { Target } from '../../../src/domain/workload.types.ts';
+import type { Release, ReleaseBody, Step } from '../../../src/specs/release.types.ts';
+import type { Dockyard } from './dockyard.ts';
+
+export const IMAGE = 'docker.io/ecommerce/product-service';
+export const NAME = 'product-service';
+const WITHIN = { timeoutMs: 60_000, pauseMs: 100 };
+
+export const gate = (name: string): Step => ({
+  gate: { name, approvals: 1, expires: '10m', fourEyes: false },
+});
+
+/**
+ * Lowest number of serving pods and highest number of pods that were seen while looking. Serving are the Ready pods: while
+ * the canary is held, `availableReplicas` leaves ready canary pods out on purpose.
+ */
+export interface Extremes {
+  serving: number;
+  pods: number;
+}
+
+export class Vessel {
+  readonly namespace: string;
+  readonly target: Target;
+  readonly #yard: Dockyard;
+  #before: Deployment | null = null;
+
+  constructor(yard: Dockyard, namespace: string) {
+    this.#yard = yard;
+    this.namespace = namespace;
+    this.target = { namespace, name: NAME };
+  }
+
+  get path(): string {
+    return `apis/apps/v1/namespaces/${this.namespace}/deployments/${NAME}`;
+  }
+
+  async build(replicas: number): Promise<void> {
+    const { namespace } = this;
+    await this.#yard.kube('POST', 'api/v1/namespaces', { metadata: { name: namespace } });
+    await this.#yard.kube('POST', `api/v1/namespaces/${namespace}/services`, serviceOf());
+    await this.#yard.kube('POST', `apis/apps/v1/namespaces/${namespace}/deployments`, deploymentOf(replicas));
+    await this.until(
+      'complete',
+      ({ status }) => status?.availableReplicas === replicas && status.updatedReplicas === replicas,
+    );
+    this.#before = await this.read();
+  }
+
+  /** Deletes the namespace; its pods need not end in order. */
+  async scuttle(): Promise<void> {
+    await this.#yard.raw.workflow
+      .getHandle(`release.${this.namespace}.${NAME}`)
+      .terminate('end of test')
+      .catch(() => {});
+    await this.#yard.kube('DELETE', `api/v1/namespaces/${this.namespace}`);
+  }
+
+  read(): Promise<Deployment> {
+    return this.#yard.kube('GET', this.path);
+  }
+
+  /** Patches as somebody else. */
+  edit(patch: object, manager = 'kubectl-edit'): Promise<Deployment> {
+    const path = `${this.path}?fieldManager=${manager}`;
+    return this.#yard.kube('PATCH', path, patch, 'application/strategic-merge-patch+json');
+  }
+
+  async until(what: string, fits: (deployment: Deployment) => boolean): Promise<Deployment> {
+    let last: Deployment | undefined;
+    const ask = async () => fits((last = await this.read()));
+    if (!(await eventually(ask, WITHIN)))
+      throw new Error(`${NAME} is not ${what}: ${JSON.stringify(last?.status)}`);
+    return last as Deployment;
+  }
+
+  /** Address of the Service that a client in the cluster uses. */
+  async url(): Promise<string> {
+    const path = `api/v1/namespaces/${this.namespace}/services/${NAME}`;
+    const { spec } = await this.#yard.kube<{ spec: { clusterIP: string } }>('GET', path);
+    return `http://${spec.clusterIP}:8080`;
+  }
+
+  spec(tag: string, steps: Step[], more: Partial<ReleaseBody> = {}): Release {
+    return {
+      apiVersion: 'slipway/v1',
+      kind: 'Release',
+      metadata: this.target,
+      spec: {
+        image: `${IMAGE}:${tag}`,
+        reason: 'cheaper search',
+        strategy: { canary: { steps } },
+        guards: {
+          alerts: { match: { severity: ['warning', 'critical'] } },
+          pods: { readyWithin: '60s', restarts: 0 },
+          deadline: '3m',
+        },
+        after: { guard: '0s' },
+        ...more,
+      },
+    };
+  }
+
+  launch(tag: string, steps: Step[], more: Partial<ReleaseBody> = {}) {
+    return this.#yard.start({ release: this.spec(tag, steps, more), starter: 'ci' });
+  }
+
+  async status(): Promise<ReleaseStatus> {
+    return (await this.#yard.client.status(this.namespace, NAME)).status;
+  }
+
+  /** Waits for a phase; a release that ends meanwhile fails the test with its reason. */
+  async reaches(phase: Phase, fits: (status: ReleaseStatus) => boolean = () => true): Promise<ReleaseStatus> {
+    let last: ReleaseStatus | undefined;
+    const there = () => last?.phase === phase && fits(last);
+    const ask = async () => {
+      last = await this.status().catch(() => last);
+      return there() || (last?.outcome ?? false);
+    };
+    await eventually(ask, WITHIN);
+    if (!there()) throw new Error(`not ${phase} as expected: ${JSON.stringify(last)}`);
+    return last as ReleaseStatus;
+  }
+
+  async approve(): Promise<void> {
+    const { gate: open } = await this.reaches('awaiting-approval');
+    if (!open) throw new Error('no gate is open');
+    const { name, revision } = open;
+    await this.#yard.client.approve(this.target, { gate: name, revision, by: 'ann', why: 'looks good' });
+  }
+
+  async ends(): Promise<ReleaseStatus> {
+    const { id, run } = (await this.#yard.client.status(this.namespace, NAME)).status;
+    const ref = { id, run, key: null };
+    const view: ReleaseView | null = await this.#yard.client.waitForOutcome(ref, { timeoutMs: 120_000 });
+    if (!view?.status.outcome) throw new Error(`the release has not ended: ${JSON.stringify(view?.status)}`);
+    return view.status;
+  }
+
+  /** Stable serves at full strength, the spec is as it was, and nothing of the release is left. */
+  async expectRestored(replicas = this.#before?.spec.replicas): Promise<void> {
+    const now = await this.read();
+    expect(now.spec).toEqual({ ...this.#before?.spec, replicas });
+    expect(leftovers(now)).toEqual([]);
+    expect(now.status).toMatchObject({ availableReplicas: replicas, updatedReplicas: replicas });
+  }
+
+  /** All pods run the image, the strategy is the workload's own, and nothing of the release is left. */
+  async expectPromoted(tag: string): Promise<void> {
+    const now = await this.read();
+    expect(now.spec.template.spec.containers[0]?.image).toBe(`${IMAGE}:${tag}`);
+    expect(now.spec.strategy).toEqual(this.#before?.spec.strategy);
+    expect(leftovers(now)).toEqual([]);
+    expect(now.status).toMatchObject({
+      availableReplicas: now.spec.replicas,
+      updatedReplicas: now.spec.replicas,
+    });
+  }
+
+  /** Looks at the workload the whole time and tells the extremes when stopped. */
+  observe(): { stop(): Promise<Extremes> } {
+    const extremes = { serving: Number.POSITIVE_INFINITY, pods: 0 };
+    let stopped = false;
+    const looking = (async () => {
+      while (!stopped) {
+        const { status } = await this.read();
+        extremes.serving = Math.min(extremes.serving, status?.readyReplicas ?? 0);
+        extremes.pods = Math.max(extremes.pods, status?.replicas ?? 0);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    })();
+    looking.catch(() => {});
+    return {
+      async stop() {
+        stopped = true;
+        await looking;
+        return extremes;
+      },
+    };
+  }
+
+  /** As it was built, and no release of it is under way. */
+  async isSound(): Promise<boolean> {
+    const running = await this.#yard.client.list({ namespace: this.namespace });
+    return running.length === 0 && isDeepStrictEqual((await this.read()).spec, this.#before?.spec);
+  }
+
+  /** What is left of releases on the object. */
+  async leftovers(): Promise<string[]> {
+    return leftovers(await this.read());
+  }
+
+  abort(): Promise<ReleaseStatus> {
+    return this.#yard.client.abort(this.target, { by: 'ann', why: 'changed my mind' });
+  }
+
+  /** An alert about this workload, through the gateway. Answers its status code. */
+  alert(): Promise<number> {
+    return this.#yard.alert({ namespace: this.namespace, deployment: NAME });
+  }
+}
+
+function leftovers({ metadata, spec }: Deployment): string[] {
+  const { template } = spec;
+  const keys = [metadata, template.metadata].flatMap((meta) => [
+    ...Object.keys(meta?.annotations ?? {}),
+    ...Object.keys(meta?.labels ?? {}),
+  ]);
+  return keys.filter((key) => key.startsWith('slipway.dev/'));
+}
+
+function serviceOf(): object {
+  return {
+    metadata: { name: NAME },
+    spec: { selector: { app: NAME }, ports: [{ name: 'http', port: 8080, targetPort: 8080 }] },
+  };
+}
+
+function deploymentOf(replicas: number): object {
+  const probe = (path: string) => ({ httpGet: { path, port: 8080 }, periodSeconds: 1, timeoutSeconds: 3 });
+  return {
+    metadata: { name: NAME },
+    spec: {
+      replicas,
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      selector: { matchLabels: { app: NAME } },
+      template: {
+        metadata: { labels: { app: NAME } },
+        spec: {
+          terminationGracePeriodSeconds: 15,
+          enableServiceLinks: false,
+          containers: [
+            {
+              name: NAME,
+              image: `${IMAGE}:v1.0.0`,
+              imagePullPolicy: 'IfNotPresent',
+              terminationMessagePolicy: 'FallbackToLogsOnError',
+              ports: [{ containerPort: 8080 }],
+              readinessProbe: { ...probe('/ready'), failureThreshold: 3 },
+              env: [
+                {
+                  name: 'MONGODB_URI',
+                  value: 'mongodb://mongodb.ecommerce.svc.cluster.local:27017/?directConnection=true',
+                },
+                { name: 'MONGODB_DATABASE', value: 'ecommerce' },
+              ],
+              resources: { requests: { cpu: '10m', memory: '48Mi' } },
+            },
+          ],
+        },
+      },
+    },
+  };
+}
