@@ -19,7 +19,7 @@ beforeAll(async () => {
 // The SDK's own reader takes the protobufjs beside it, which does not know the types of the one that made them; so this takes the latter.
 const ofProto = createRequire(createRequire(import.meta.url).resolve('@temporalio/proto'));
 const { fromJson } = ofProto('protobufjs/ext/protojson') as {
-  fromJson(type: unknown, json: unknown): object;
+  fromJson: (type: unknown, json: unknown) => object;
 };
 const { temporal } = ofProto('@temporalio/proto') as {
   temporal: { api: { history: { v1: { History: unknown } } } };
