@@ -1,7 +1,7 @@
 /** The schema of `release.yaml`, and the way from its text to a {@link Release}. */
 import * as z from 'zod';
 import { check } from './check.ts';
-import { describeValue, SpecError } from './errors.ts';
+import { describeValue } from './errors.ts';
 import {
   allowed,
   dnsLabel,
@@ -17,7 +17,10 @@ import {
   yesNo,
 } from './fields.ts';
 import type { Release, ReleaseBody, Step } from './release.types.ts';
+import { type Overrides, override } from './overrides.ts';
 import { readDocument } from './yaml.ts';
+
+export type { Overrides } from './overrides.ts';
 
 /** Pods of a release are watched like this when `guards.pods` is `true` or absent. */
 const POD_GUARD = { readyWithin: '10m', restarts: 0 };
@@ -266,15 +269,6 @@ export const releaseSchema = fields({
   spec: body,
 });
 
-export interface Overrides {
-  /** In place of `spec.image`. */
-  image?: string | undefined;
-  /** Added to `spec.images`, container by container. */
-  images?: Record<string, string> | undefined;
-  /** In place of `spec.reason`. */
-  reason?: string | undefined;
-}
-
 export interface ParseReleaseOptions {
   /** What the text is called in errors, e.g. the file name. */
   source?: string;
@@ -287,44 +281,6 @@ export function parseRelease(textOfRelease: string, options: ParseReleaseOptions
   const document = readDocument(textOfRelease, source);
   const { value, flags } = override(document.value, options.overrides ?? {}, source);
   return check(releaseSchema, { source, value, document, flags });
-}
-
-function override(
-  value: unknown,
-  overrides: Overrides,
-  source: string,
-): { value: unknown; flags: Map<string, string> } {
-  const flags = new Map<string, string>();
-  const spec = isRecord(value) ? value.spec : undefined;
-  if (!isRecord(value) || !isRecord(spec)) return { value, flags };
-  const next = { ...spec };
-  if (overrides.image !== undefined) {
-    if (spec.images !== undefined) {
-      throw conflict(source, '--image', 'spec.images', '--images CONTAINER=IMAGE');
-    }
-    next.image = overrides.image;
-    flags.set('spec.image', '--image');
-  }
-  if (overrides.images !== undefined && Object.keys(overrides.images).length > 0) {
-    if (spec.image !== undefined) throw conflict(source, '--images', 'spec.image', '--image IMAGE');
-    next.images = { ...(isRecord(spec.images) ? spec.images : {}), ...overrides.images };
-    for (const container of Object.keys(overrides.images)) flags.set(`spec.images.${container}`, '--images');
-  }
-  if (overrides.reason !== undefined) {
-    next.reason = overrides.reason;
-    flags.set('spec.reason', '--reason');
-  }
-  return { value: { ...value, spec: next }, flags };
-}
-
-function conflict(source: string, given: string, field: string, instead: string): SpecError {
-  return new SpecError(source, [
-    { path: given, message: `does not go with ${field} of ${source}; use ${instead}` },
-  ]);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** JSON Schema (draft 2020-12) of what people write, for editors. */

@@ -48,8 +48,10 @@ spec:
   afterAll(async () => await yard?.close());
 
   function begin(...args: string[]): { process: ChildProcess; ended: Promise<Ended>; output: () => string } {
+    // Whatever the shell of the tester points to, this is about the Temporal server of this test.
+    const { TEMPORAL_UI_URL: _ui, TEMPORAL_NAMESPACE: _namespace, CI: _ci, ...inherited } = process.env;
     const env = {
-      ...process.env,
+      ...inherited,
       TEMPORAL_ADDRESS: yard.temporal.address,
       KUBECONFIG: kubeconfig,
       SLIPWAY_USER: 'ci',
