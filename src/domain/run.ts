@@ -187,6 +187,9 @@ export class ReleaseRun {
     return true;
   }
 
+  /** The record is being taken off the workload by ourselves: its absence is no drift. */
+  leaving = false;
+
   /** Takes an observation in: what guards say, drift, and a plan for a new replica count. */
   observed(observation: Observation, now: number): void {
     this.observation = observation;
@@ -205,7 +208,7 @@ export class ReleaseRun {
     if (problem && this.release.spec.guards.pods)
       this.halt({ outcome: 'rolled-back', reason: problemText(problem) }, now);
     const drift = observation.drift.find(({ id }) => !this.accepted.includes(id));
-    if (drift && !this.#paused) {
+    if (drift && !this.#paused && !this.leaving) {
       const why = `${drift.manager} changed ${drift.field} from ${drift.expected} to ${drift.found}`;
       this.pause('slipway', `${why}; resume accepts it, abort puts the old images back`, now);
     }

@@ -12,9 +12,9 @@ export function currentDetails(status: ReleaseStatus): string {
     headline(status),
     wanted(status),
     unattended(status),
-    steps(status),
     pods(status),
     trouble(status),
+    steps(status),
     story(status),
   ];
   return parts.filter((part) => part !== '').join('\n\n');
@@ -116,8 +116,9 @@ function story({ timeline }: ReleaseStatus): string {
     .join('\n');
 }
 
+/** One field a line: the page cuts long lines. */
 function json(value: object): string {
-  return ['```json', JSON.stringify(value), '```'].join('\n');
+  return ['```json', JSON.stringify(value, null, 2), '```'].join('\n');
 }
 
 function code(text: string): string {

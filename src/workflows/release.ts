@@ -146,6 +146,7 @@ async function sayDone(run: ReleaseRun): Promise<void> {
   const guarded =
     run.release.spec.after.guard === '0s' ? '' : `, guarded for ${run.release.spec.after.guard}`;
   let left = '';
+  run.leaving = true;
   try {
     await back.finish.executeWithOptions({ summary: 'take the record off the workload' }, [undoInput(run)]);
   } catch (error) {
