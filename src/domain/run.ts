@@ -354,6 +354,8 @@ export class ReleaseRun {
     const seen = this.observation;
     if (!this.aim || !seen?.hold || !seen.canary.hash || seen.replicas === 0) return null;
     const now = { canary: seen.canary.pods, stable: seen.stable.pods };
+    // In the middle of a scaling one ReplicaSet has its new size and the other not yet; a move from there would miss.
+    if (now.canary + now.stable + seen.others !== seen.replicas + seen.hold.surge) return null;
     const target = targetOf(this.aim, seen.replicas, this.limits, now);
     const standing = { ...now, replicas: seen.replicas, ready: seen.canary.ready, hold: seen.hold };
     return nextMove(standing, target, this.limits);

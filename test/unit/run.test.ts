@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import type { Observation, WorkloadFacts } from '../../src/domain/workload.types.ts';
+import { ReleaseRun } from '../../src/domain/run.ts';
+
+const facts: WorkloadFacts = {
+  uid: 'u',
+  replicas: 10,
+  revision: 1,
+  images: { app: 'shop/app:v2' },
+  autoscaler: null,
+  undo: {
+    images: { app: 'shop/app:v1' },
+    strategy: { maxSurge: 1, maxUnavailable: 0 },
+    minReadySeconds: 0,
+    progressDeadlineSeconds: 600,
+    stableHash: 'old',
+  },
+};
+
+function seen(canary: number, stable: number): Observation {
+  return {
+    digest: `${canary}/${stable}`,
+    at: '2026-01-01T00:00:00Z',
+    replicas: 10,
+    canary: { hash: 'new', pods: canary, ready: 2 },
+    stable: { hash: 'old', pods: stable, ready: stable },
+    others: 0,
+    complete: false,
+    hold: { surge: 0, unavailable: 5 },
+    record: 'ours',
+    problems: [],
+    drift: [],
+    missing: false,
+  };
+}
+
+test('no move is decided in the middle of a scaling, when one ReplicaSet has its new size and the other not yet', () => {
+  const release = {
+    apiVersion: 'slipway/v1' as const,
+    kind: 'Release' as const,
+    metadata: { namespace: 'shop', name: 'app' },
+    spec: {
+      image: 'shop/app:v2',
+      reason: 'cheaper search',
+      strategy: { canary: { steps: [{ weight: 50 }] } },
+      guards: { alerts: null, pods: null, deadline: '15m' },
+      after: { guard: '0s' },
+    },
+  };
+  const run = new ReleaseRun({ release, starter: 'ci', key: null, dryRun: false }, 'id', 'run', 0);
+  run.planned(facts);
+  run.begin(0);
+  run.enter(0, 0);
+  run.observed(seen(5, 2), 1);
+  expect(run.nextMove()).toBeNull();
+  run.observed(seen(5, 5), 2);
+  expect(run.nextMove()).toEqual({ kind: 'wait', ready: 5 });
+});
