@@ -27,11 +27,14 @@ const SUITES: Suite[] = [
   { name: 'lint and the arrows of the house', command: ['oxlint', '--type-aware', '--deny-warnings'] },
   { name: 'build', command: ['node', 'scripts/bundle.ts'] },
   { name: 'parts', command: ['node', 'lab/main.ts', 'parts'] },
-  ...['unit', 'workflows', 'replay', 'e2e'].map((project) => ({
+  ...['unit', 'workflows', 'replay', 'lab'].map((project) => ({
     name: project,
     command: ['vitest'],
     project,
   })),
+  { name: 'lab up', command: ['node', 'lab/main.ts', 'up'] },
+  { name: 'e2e', command: ['vitest'], project: 'e2e' },
+  { name: 'lab down', command: ['node', 'lab/main.ts', 'down'] },
 ];
 
 async function main(): Promise<void> {
