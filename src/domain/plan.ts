@@ -1,5 +1,4 @@
 /** From what a person wrote to what will happen: the steps of a release with the numbers that the replica count allows. */
-import { milliseconds } from '../specs/duration.ts';
 import type { Release, Step } from '../specs/release.types.ts';
 import {
   limitsOf,
@@ -99,9 +98,4 @@ export function describeStep(step: PlannedStep): string {
     case 'promote':
       return 'promote to 100 %';
   }
-}
-
-/** The least time a plan takes: its bakes, in milliseconds. */
-export function bakingTime(plan: Plan): number {
-  return plan.steps.reduce((sum, step) => sum + (step.kind === 'bake' ? milliseconds(step.for) : 0), 0);
 }
