@@ -25,7 +25,8 @@ export class Dockyard {
   readonly worker: Program;
   readonly gateway: Program;
   readonly #cluster: Cluster;
-  readonly #token: string;
+  /** What the gateway wants to see. */
+  readonly token: string;
   readonly #vessels: Vessel[] = [];
   #shared: Vessel | undefined;
 
@@ -44,15 +45,19 @@ export class Dockyard {
     this.worker = parts.worker;
     this.gateway = parts.gateway;
     this.#cluster = parts.cluster;
-    this.#token = parts.token;
+    this.token = parts.token;
   }
 
-  static async open(): Promise<Dockyard> {
+  /** `ui`: Temporal serves its UI as well, and the client knows where. */
+  static async open({ ui = false } = {}): Promise<Dockyard> {
     const lab = await up({ nodes: 'real' });
     const kubeconfig = lab['KUBECONFIG'] ?? '';
-    const temporal = await TemporalServer.start();
+    const temporal = await TemporalServer.start({ ui });
     const { metrics = 0, http = 0 } = await allocatePorts(['metrics', 'http'], {});
-    const env = { TEMPORAL_ADDRESS: temporal.address };
+    const env = {
+      TEMPORAL_ADDRESS: temporal.address,
+      ...(temporal.uiUrl === null ? {} : { TEMPORAL_UI_URL: temporal.uiUrl }),
+    };
     const token = randomBytes(24).toString('hex');
     const yard = new Dockyard({
       temporal,
@@ -134,7 +139,7 @@ export class Dockyard {
     };
     const response = await fetch(`${this.gateway.url}/v1/alerts`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(10_000),
     });

@@ -13,6 +13,8 @@ const READY_WITHIN_MS = 30_000;
 
 export class TemporalServer {
   readonly address: string;
+  /** Address of the UI, `null` when the server was started without. */
+  readonly uiUrl: string | null;
   readonly #binary: string;
   readonly #ports: Record<string, number>;
   readonly #folder: string;
@@ -23,11 +25,12 @@ export class TemporalServer {
     this.#ports = ports;
     this.#folder = folder;
     this.address = `127.0.0.1:${ports['grpc']}`;
+    this.uiUrl = ports['ui'] === undefined ? null : `http://127.0.0.1:${ports['ui']}`;
   }
 
-  static async start(): Promise<TemporalServer> {
+  static async start({ ui = false } = {}): Promise<TemporalServer> {
     const { temporal } = await provision(['temporal']);
-    const ports = await allocatePorts(['grpc', 'http', 'metrics'], {});
+    const ports = await allocatePorts(['grpc', 'http', 'metrics', ...(ui ? ['ui'] : [])], {});
     const folder = await mkdtemp(join(tmpdir(), 'slipway-temporal-'));
     const server = new TemporalServer(temporal?.path ?? 'temporal', ports, folder);
     await server.up();
@@ -35,11 +38,13 @@ export class TemporalServer {
   }
 
   async up(): Promise<void> {
-    const { grpc, http, metrics } = this.#ports;
+    const { grpc, http, metrics, ui } = this.#ports;
+    const face =
+      ui === undefined ? '--headless' : `--ui-ip 127.0.0.1 --ui-port ${ui} --ui-disable-news-fetch`;
     const database = join(this.#folder, 'temporal.db');
     this.#process = spawn(
       this.#binary,
-      `server start-dev --headless --ip 127.0.0.1 --port ${grpc} --http-port ${http} --metrics-port ${metrics} --log-level error`
+      `server start-dev ${face} --ip 127.0.0.1 --port ${grpc} --http-port ${http} --metrics-port ${metrics} --log-level error`
         .split(' ')
         .concat('--db-filename', database),
       { stdio: 'ignore' },
