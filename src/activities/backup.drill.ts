@@ -1,14 +1,13 @@
 /** The activities of drills: a restore into scratch databases, compared with the manifest, and cleaned up. */
 import { createHash } from 'node:crypto';
 import { DRILL_PREFIX } from '../domain/backup.names.ts';
-import type { DrillInput } from '../domain/backup.types.ts';
+import type { DrillInput, DrillResult } from '../domain/backup.types.ts';
 import { restore } from '../mongodb/restore.ts';
 import type { BackupManifest } from '../specs/manifest.ts';
 import type { Report } from './backup.context.ts';
 import { engineId, progressOf, withArchive } from './backup.restore.ts';
-import type { SettingsSource } from './backup.settings.ts';
+import type { SettingsSource } from '../backups/settings.ts';
 import { withMongo } from './backup.source.ts';
-import type { DrillResult } from './backup.types.ts';
 
 /** Scratch databases of one drill: `slipway_drill_ab12_shop` for `shop`. */
 function scratchPrefix({ policy, backup }: DrillInput): string {

@@ -44,7 +44,9 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
       nonRetryable,
     });
   }
-  if (name === 'ObjectNotFoundError')
+  if (name === 'SettingMissingError')
+    return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.settingMissing);
+  if (name === 'ObjectNotFoundError' || name === 'BackupUnknownError')
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.backupUnknown);
   if (name === 'RestorePlanError') return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.refused);
   if (name === 'RestoreFailedError') {

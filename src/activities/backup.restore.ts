@@ -17,9 +17,9 @@ import { namesIn } from '../mongodb/restore/collections.ts';
 import type { RestoreItem } from '../mongodb/restore/plan.ts';
 import { stagingPrefix } from '../mongodb/staging.ts';
 import type { BackupManifest } from '../specs/manifest.ts';
-import { chooseBackup, dataTime } from './backup.catalog.ts';
+import { chooseBackup, dataTime } from '../backups/verified.ts';
 import type { Report } from './backup.context.ts';
-import { openStorage, resolveKey, type SettingsSource } from './backup.settings.ts';
+import { openStorage, resolveKey, type SettingsSource } from '../backups/settings.ts';
 import { withMongo } from './backup.source.ts';
 import type { InspectInput, RestoreWork } from './backup.types.ts';
 

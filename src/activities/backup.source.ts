@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { MongoClient } from 'mongodb';
 import { connectMongo } from '../mongodb/connect.ts';
 import type { UriFrom } from '../specs/backup.types.ts';
-import { resolveUri, type SettingsSource } from './backup.settings.ts';
+import { resolveUri, type SettingsSource } from '../backups/settings.ts';
 
 /** Connects, does the work, and closes whatever happens. */
 export async function withMongo<T>(

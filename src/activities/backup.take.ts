@@ -5,9 +5,9 @@ import type { BackupSummary, Throttle as Limit } from '../domain/backup.types.ts
 import { type BackupProgress, createBackup } from '../mongodb/backup.ts';
 import { sweepRuns } from '../mongodb/backup/catalog.ts';
 import { Throttle } from '../mongodb/throttle.ts';
-import { summaryOf } from './backup.catalog.ts';
+import { summaryOf } from '../backups/verified.ts';
 import type { Report } from './backup.context.ts';
-import { openStorage, resolveKey, type SettingsSource } from './backup.settings.ts';
+import { openStorage, resolveKey, type SettingsSource } from '../backups/settings.ts';
 import { withMongo } from './backup.source.ts';
 import type { TakeInput } from './backup.types.ts';
 

@@ -1,11 +1,13 @@
 /** The activities of backups: thin steps around the engine and the catalog, which may run twice. */
 import { milliseconds } from '../specs/duration.ts';
-import * as catalog from './backup.catalog.ts';
+import { drillRecords, hold, recordDrill, releaseHold } from '../backups/notes.ts';
+import { prune } from '../backups/retention.ts';
+import { openStorage, resolveKey, type SettingsSource } from '../backups/settings.ts';
+import { dataTime, verifiedBackups } from '../backups/verified.ts';
 import { type Report, transferring } from './backup.context.ts';
 import type { BackupMetrics } from './backup.metrics.ts';
 import { cleanDrill, restoreDrill } from './backup.drill.ts';
 import { carryOut, discard, inspectRestore } from './backup.restore.ts';
-import { openStorage, resolveKey, type SettingsSource } from './backup.settings.ts';
 import { dataSize, serverKey, serverTime, withMongo } from './backup.source.ts';
 import { sweep, takeBackup } from './backup.take.ts';
 import type { BackupActivities, Preparation, PruneInput } from './backup.types.ts';
@@ -38,10 +40,10 @@ export function createBackupActivities(deps: BackupDependencies): BackupActiviti
       metrics.ended(policy, outcome, result, lastVerified),
     inspectRestore: moving(inspectRestore),
     holdArchive: moving(({ origin, archive, claimant, until }) =>
-      atOrigin(origin, deps, (storage) => catalog.hold(storage, archive, { claimant, until })),
+      atOrigin(origin, deps, (storage) => hold(storage, archive, { claimant, until })),
     ),
     releaseArchive: moving(({ origin, archive, claimant }) =>
-      atOrigin(origin, deps, (storage) => catalog.releaseHold(storage, archive, claimant)),
+      atOrigin(origin, deps, (storage) => releaseHold(storage, archive, claimant)),
     ),
     restore: moving(carryOut),
     discardRestore: moving(discard),
@@ -49,7 +51,7 @@ export function createBackupActivities(deps: BackupDependencies): BackupActiviti
     cleanDrill: moving(cleanDrill),
     recordDrill: moving(async ({ policy, record }) => {
       metrics.drilled(policy.metadata.name, record.passed, record.restoreMs, record.at);
-      await withStorage(policy, deps, (storage) => catalog.recordDrill(storage, record));
+      await withStorage(policy, deps, (storage) => recordDrill(storage, record));
     }),
   };
 }
@@ -85,8 +87,8 @@ async function prepare(policy: BackupPolicy, deps: BackupDependencies): Promise<
     dataSize(client, source.databases),
   );
   return await withStorage(policy, deps, async (storage) => {
-    const backups = await catalog.verifiedBackups(storage, name);
-    const records = await catalog.drillRecords(
+    const backups = await verifiedBackups(storage, name);
+    const records = await drillRecords(
       storage,
       backups.map(({ id }) => id),
     );
@@ -96,7 +98,7 @@ async function prepare(policy: BackupPolicy, deps: BackupDependencies): Promise<
         .sort()
         .at(-1) ?? null;
     const [newest] = backups;
-    const lastVerified = newest ? catalog.dataTime(newest) : null;
+    const lastVerified = newest ? dataTime(newest) : null;
     deps.metrics.known(name, alarm ? milliseconds(alarm.noVerifiedBackupFor) / 1_000 : null, lastVerified);
     return { lastVerified, lastDrill, estimatedBytes };
   });
@@ -106,7 +108,7 @@ async function prepare(policy: BackupPolicy, deps: BackupDependencies): Promise<
 async function pruneBackups({ policy, now }: PruneInput, deps: BackupDependencies) {
   const mongo = await withMongo(policy.spec.source.uriFrom, deps, serverTime);
   return await withStorage(policy, deps, (storage) =>
-    catalog.prune(storage, policy, [
+    prune(storage, policy, [
       { name: 'the worker', time: Date.now() },
       { name: 'Temporal', time: Date.parse(now) },
       { name: 'MongoDB', time: mongo },

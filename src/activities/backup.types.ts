@@ -9,6 +9,8 @@ import type {
   BackupOutcome,
   BackupSummary,
   DrillInput,
+  DrillRecord,
+  DrillResult,
   PruneSummary,
   RestoreOrigin,
   RestorePlan,
@@ -52,23 +54,6 @@ export interface RestoreWork extends InspectInput {
   replace: boolean;
   /** Workflow id and run id; names of staging collections are made from it. */
   claimant: string;
-}
-
-export interface DrillResult {
-  into: string;
-  restoreMs: number;
-  namespaces: number;
-  documents: number;
-  bytes: number;
-  differences: string[];
-}
-
-export interface DrillRecord extends DrillResult {
-  backup: string;
-  passed: boolean;
-  reason: string | null;
-  /** ISO 8601. */
-  at: string;
 }
 
 export interface BackupActivities {

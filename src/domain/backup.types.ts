@@ -233,3 +233,22 @@ export interface DrillStatus {
   startedAt: string;
   finishedAt: string | null;
 }
+
+/** A restore into a scratch place, compared with the manifest. */
+export interface DrillResult {
+  into: string;
+  restoreMs: number;
+  namespaces: number;
+  documents: number;
+  bytes: number;
+  differences: string[];
+}
+
+/** How the last drill of a backup went. */
+export interface DrillRecord extends DrillResult {
+  backup: string;
+  passed: boolean;
+  reason: string | null;
+  /** ISO 8601. */
+  at: string;
+}

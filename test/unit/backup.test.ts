@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
 import { MongoServerError } from 'mongodb';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import * as catalog from '../../src/activities/backup.catalog.ts';
 import { backupFailureOf } from '../../src/activities/backup.failure.ts';
-import { resolveKey, resolveUri } from '../../src/activities/backup.settings.ts';
+import { drillRecords, hold, recordDrill, releaseHold } from '../../src/backups/notes.ts';
+import { prune } from '../../src/backups/retention.ts';
+import { resolveKey, resolveUri, SettingMissingError } from '../../src/backups/settings.ts';
+import { BackupUnknownError, chooseBackup } from '../../src/backups/verified.ts';
 import { cronJob } from '../../src/domain/backup.job.ts';
 import { backupIdAt } from '../../src/domain/backup.names.ts';
 import { drillDue } from '../../src/domain/backup.run.ts';
@@ -156,6 +158,11 @@ describe('a failure', () => {
     ]);
   });
 
+  test('of a missing setting or backup is final: somebody has to act', () => {
+    expect(typeOf(new SettingMissingError('X is not set'))).toEqual(['SettingMissing', true]);
+    expect(typeOf(new BackupUnknownError('no verified backup'))).toEqual(['BackupUnknown', true]);
+  });
+
   test('never shows a password', () => {
     const failure = backupFailureOf(new Error('cannot reach mongodb://app:hunter2@db:27017/'), 1) as Error;
     expect(failure.message).toBe('cannot reach mongodb://[secret]@db:27017/');
@@ -267,8 +274,8 @@ describe('the catalog at a destination', () => {
 
   test('the backup meant is the latest, the named one, or the last before a time', async () => {
     for (const id of ids) await backup(id);
-    const chosen = async (choice: Parameters<typeof catalog.chooseBackup>[2]) =>
-      (await catalog.chooseBackup(storage, 'ecommerce-mongodb', choice)).id;
+    const chosen = async (choice: Parameters<typeof chooseBackup>[2]) =>
+      (await chooseBackup(storage, 'ecommerce-mongodb', choice)).id;
     expect(await chosen({ latest: true })).toBe(ids[2]);
     expect(await chosen({ id: `${ids[0]}.gz` })).toBe(ids[0]);
     expect(await chosen({ at: '2026-11-22T01:59:59Z' })).toBe(ids[1]);
@@ -281,11 +288,11 @@ describe('the catalog at a destination', () => {
   test('a hold keeps retention away until it is released or over', async () => {
     for (const id of ids) await backup(id);
     const [first = '', second = ''] = ids;
-    await catalog.hold(storage, first, { claimant: 'restore of ann', until: '2026-11-24T00:00:00Z' });
-    await catalog.hold(storage, second, { claimant: 'restore of bob', until: '2026-11-23T11:00:00Z' });
-    expect((await catalog.prune(storage, policy(), clocks)).deleted).toEqual([second]);
-    await catalog.releaseHold(storage, first, 'restore of ann');
-    expect((await catalog.prune(storage, policy(), clocks)).deleted).toEqual([first]);
+    await hold(storage, first, { claimant: 'restore of ann', until: '2026-11-24T00:00:00Z' });
+    await hold(storage, second, { claimant: 'restore of bob', until: '2026-11-23T11:00:00Z' });
+    expect((await prune(storage, policy(), clocks)).deleted).toEqual([second]);
+    await releaseHold(storage, first, 'restore of ann');
+    expect((await prune(storage, policy(), clocks)).deleted).toEqual([first]);
     expect((await readdir(directory)).sort()).toEqual([`${ids[2]}.gz`, `${ids[2]}.manifest.json`]);
   });
 
@@ -296,7 +303,7 @@ describe('the catalog at a destination', () => {
     await writeFile(join(directory, 'dump-20190102-020000.manifest.json'), '{');
     await symlink('/etc/hostname', join(directory, 'dump-20190103-020000.gz'));
     const before = (await readdir(directory)).sort();
-    const { deleted } = await catalog.prune(storage, policy(), clocks);
+    const { deleted } = await prune(storage, policy(), clocks);
     expect(deleted.sort()).toEqual(ids.slice(0, 2));
     const gone = before.filter((name) => ids.slice(0, 2).some((id) => name.startsWith(id)));
     expect((await readdir(directory)).sort()).toEqual(before.filter((name) => !gone.includes(name)));
@@ -316,10 +323,10 @@ describe('the catalog at a destination', () => {
       reason: null,
       at: '2026-11-20T03:00:00Z',
     };
-    await catalog.recordDrill(storage, record);
-    await catalog.recordDrill(storage, { ...record, passed: false });
-    expect((await catalog.drillRecords(storage, ids)).get(ids[0] ?? '')).toMatchObject({ passed: false });
-    await catalog.prune(storage, policy(), clocks);
+    await recordDrill(storage, record);
+    await recordDrill(storage, { ...record, passed: false });
+    expect((await drillRecords(storage, ids)).get(ids[0] ?? '')).toMatchObject({ passed: false });
+    await prune(storage, policy(), clocks);
     expect((await readdir(directory)).some((name) => name.includes('drill'))).toBe(false);
   });
 });

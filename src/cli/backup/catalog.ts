@@ -1,13 +1,8 @@
 /** `backup list|show|verify|prune`: read from the destination itself, so that they work when all else is gone. */
-import {
-  consistencyText,
-  dataTime,
-  drillRecords,
-  prune as pruneNow,
-  retentionVerdicts,
-  verifiedBackups,
-} from '../../activities/backup.catalog.ts';
-import { openStorage, resolveKey, type SettingsSource } from '../../activities/backup.settings.ts';
+import { drillRecords } from '../../backups/notes.ts';
+import { prune as pruneNow, retentionVerdicts } from '../../backups/retention.ts';
+import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
+import { consistencyText, dataTime, verifiedBackups } from '../../backups/verified.ts';
 import { bytesText, durationText } from '../../domain/backup.view.ts';
 import { type CatalogEntry, listBackups, readManifest, verifyBackup } from '../../mongodb/backup/catalog.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';

@@ -3,8 +3,6 @@
  * into a result, an error or a log.
  */
 import { readFile } from 'node:fs/promises';
-import { ApplicationFailure } from '@temporalio/common';
-import { BACKUP_FAILURE } from '../domain/backup.failures.ts';
 import type { KubeObject } from '../domain/objects.types.ts';
 import { KubeError } from '../kubernetes/errors.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
@@ -33,11 +31,11 @@ export interface SettingsSource {
 }
 
 /** A setting that is missing or unusable: trying again does not help, somebody has to set it. */
-export function settingMissing(message: string): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.settingMissing);
+export class SettingMissingError extends Error {
+  override name = 'SettingMissingError';
 }
 
-/** The connection string. Throws `SettingMissing`, and errors of the API server. */
+/** The connection string. @throws SettingMissingError, and errors of the API server. */
 export async function resolveUri(uriFrom: UriFrom, from: SettingsSource): Promise<string> {
   const { text, origin } =
     'env' in uriFrom
@@ -51,7 +49,7 @@ export async function resolveUri(uriFrom: UriFrom, from: SettingsSource): Promis
         };
   if ('secret' in uriFrom && uriFrom.secret.host !== undefined) return uriOf(uriFrom.secret, text);
   if (!/^mongodb(\+srv)?:\/\//.test(text)) {
-    throw settingMissing(`${origin}: a connection string beginning with mongodb:// is needed`);
+    throw new SettingMissingError(`${origin}: a connection string beginning with mongodb:// is needed`);
   }
   return text;
 }
@@ -70,7 +68,7 @@ function uriOf(
   return `mongodb${srv ? '+srv' : ''}://${user}@${host}/?${options.toString()}`;
 }
 
-/** The key of the policy's encryption, if it has one. Throws `SettingMissing` without showing what was found. */
+/** The key of the policy's encryption, if it has one. @throws SettingMissingError without showing what was found. */
 export async function resolveKey(
   policy: BackupPolicy,
   from: SettingsSource,
@@ -81,7 +79,7 @@ export async function resolveKey(
   try {
     return parseKey(material);
   } catch (error) {
-    throw settingMissing(`spec.encryption.keyFrom: ${(error as Error).message}`);
+    throw new SettingMissingError(`spec.encryption.keyFrom: ${(error as Error).message}`);
   }
 }
 
@@ -92,15 +90,17 @@ async function keyMaterial(keyFrom: KeyFrom, from: SettingsSource): Promise<stri
     return await readFile(keyFrom.file);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'error';
-    throw settingMissing(`spec.encryption.keyFrom.file: ${keyFrom.file} cannot be read (${code})`);
+    throw new SettingMissingError(`spec.encryption.keyFrom.file: ${keyFrom.file} cannot be read (${code})`);
   }
 }
 
-/** Opens a directory or a bucket. Close it after use. Throws `SettingMissing`. */
+/** Opens a directory or a bucket. Close it after use. @throws SettingMissingError. */
 export async function openStorage(destination: Destination, from: SettingsSource): Promise<Storage> {
   if ('directory' in destination) return new DirectoryStorage(destination.directory);
   if ('s3' in destination) return await openS3(destination.s3, from);
-  throw settingMissing('a destination.job keeps its archives in the cluster, out of the reach of the worker');
+  throw new SettingMissingError(
+    'a destination.job keeps its archives in the cluster, out of the reach of the worker',
+  );
 }
 
 async function openS3(s3: S3Destination, from: SettingsSource): Promise<Storage> {
@@ -133,7 +133,7 @@ async function s3Keys(credentials: S3Credentials, from: SettingsSource) {
 function fromEnvironment(name: string, { env }: SettingsSource): string {
   const value = env[name]?.trim();
   if (value === undefined || value === '')
-    throw settingMissing(`environment variable ${name} of the worker is not set`);
+    throw new SettingMissingError(`environment variable ${name} of the worker is not set`);
   return value;
 }
 
@@ -147,18 +147,20 @@ async function fromSecret(
   { kube }: SettingsSource,
 ): Promise<string> {
   if (kube === null)
-    throw settingMissing(`Secret ${namespace}/${name}: this worker has no cluster to read it from`);
+    throw new SettingMissingError(`Secret ${namespace}/${name}: this worker has no cluster to read it from`);
   let secret: Secret;
   try {
     secret = await kube.get<Secret>(SECRETS, namespace, name);
   } catch (error) {
     if (!(error instanceof KubeError)) throw error;
-    if (error.reason === 'NotFound') throw settingMissing(`Secret ${namespace}/${name} does not exist`);
-    if (error.status === 403) throw settingMissing(`Secret ${namespace}/${name}: the worker may not read it`);
+    if (error.reason === 'NotFound')
+      throw new SettingMissingError(`Secret ${namespace}/${name} does not exist`);
+    if (error.status === 403)
+      throw new SettingMissingError(`Secret ${namespace}/${name}: the worker may not read it`);
     throw error;
   }
   const encoded = secret.data?.[key];
-  if (encoded === undefined) throw settingMissing(`Secret ${namespace}/${name} has no key ${key}`);
+  if (encoded === undefined) throw new SettingMissingError(`Secret ${namespace}/${name} has no key ${key}`);
   // A trailing newline is what `kubectl create secret --from-file` leaves; no password or key ends in one.
   return Buffer.from(encoded, 'base64')
     .toString('utf8')

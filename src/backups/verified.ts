@@ -1,0 +1,84 @@
+/** The verified backups of a policy: what each shows, and which one is meant. */
+import type { BackupChoice, BackupSummary } from '../domain/backup.types.ts';
+import { listBackups } from '../mongodb/backup/catalog.ts';
+import type { BackupManifest } from '../specs/manifest.ts';
+import type { Storage } from '../storage/storage.ts';
+
+/** No backup is there that a choice could mean. */
+export class BackupUnknownError extends Error {
+  override name = 'BackupUnknownError';
+}
+
+/** The moment that a backup shows, ISO 8601; where the dump promises none, its beginning. */
+export function dataTime({ consistency, startedAt }: BackupManifest): string {
+  if (consistency.kind === 'snapshot') return isoSeconds(consistency.clusterTime.t);
+  return consistency.kind === 'oplog' ? isoSeconds(consistency.to.t) : startedAt;
+}
+
+function isoSeconds(seconds: number): string {
+  return new Date(seconds * 1_000).toISOString();
+}
+
+export function consistencyText({ consistency }: BackupManifest): string {
+  switch (consistency.kind) {
+    case 'snapshot':
+      return `snapshot at ${isoSeconds(consistency.clusterTime.t)}${consistency.except.length > 0 ? `, except ${consistency.except.join(', ')}` : ''}`;
+    case 'oplog':
+      return `oplog from ${isoSeconds(consistency.from.t)} to ${isoSeconds(consistency.to.t)}`;
+    case 'none':
+      return `none: ${consistency.reason}`;
+  }
+}
+
+export function summaryOf(manifest: BackupManifest, location: string): BackupSummary {
+  const { id, archive, namespaces, documents, bytes, startedAt, storedAt, verifiedAt, warnings } = manifest;
+  return {
+    id,
+    archive: archive.name,
+    location,
+    at: dataTime(manifest),
+    consistency: consistencyText(manifest),
+    namespaces: namespaces.length,
+    documents,
+    bytes,
+    size: archive.size,
+    sha256: archive.sha256,
+    dumpMs: Date.parse(storedAt) - Date.parse(startedAt),
+    proveMs: Date.parse(verifiedAt) - Date.parse(storedAt),
+    warnings,
+  };
+}
+
+/** Verified backups of a policy, newest first. */
+export async function verifiedBackups(storage: Storage, policy: string): Promise<BackupManifest[]> {
+  const entries = await listBackups(storage, policy);
+  return entries
+    .flatMap((entry) =>
+      entry.state === 'verified' && entry.manifest.policy === policy ? [entry.manifest] : [],
+    )
+    .sort((a, b) => Date.parse(dataTime(b)) - Date.parse(dataTime(a)));
+}
+
+/** The backup that is meant. @throws BackupUnknownError with what there is instead */
+export async function chooseBackup(
+  storage: Storage,
+  policy: string,
+  choice: BackupChoice,
+): Promise<BackupManifest> {
+  const all = await verifiedBackups(storage, policy);
+  const wanted = 'id' in choice ? choice.id.replace(/(\.archive|\.gz|\.zst)(\.enc)?$/, '') : null;
+  const found =
+    'at' in choice
+      ? all.find((manifest) => Date.parse(dataTime(manifest)) <= Date.parse(choice.at))
+      : all.find(({ id }) => wanted === null || id === wanted);
+  if (found) return found;
+  const what =
+    'id' in choice
+      ? `no verified backup ${choice.id}`
+      : 'at' in choice
+        ? `no verified backup of ${choice.at} or before`
+        : 'no verified backup';
+  const newest = all.slice(0, 5).map(({ id }) => id);
+  const there = newest.length === 0 ? 'there is none at all' : `the newest are ${newest.join(', ')}`;
+  throw new BackupUnknownError(`${what} of policy ${policy} at ${storage.location}; ${there}`);
+}
