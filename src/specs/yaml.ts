@@ -145,10 +145,28 @@ function toData(document: Document.Parsed, source: string): unknown {
 
 type Located = ParsedNode | null | undefined;
 
-function child(document: Document.Parsed, node: Located, key: PropertyKey): Located {
-  const resolved = isAlias(node) ? (node.resolve(document) as Located) : node;
-  if (isMap(resolved) || isSeq(resolved)) return resolved.get(key, true) as Located;
-  return undefined;
+interface Step {
+  parent: Located;
+  key: PropertyKey;
+  node: Located;
+}
+
+/** The way down a path, aliases followed; it ends with the first field that is not there. */
+function* walk(document: Document.Parsed, path: readonly PropertyKey[]): Generator<Step> {
+  let node: Located = document.contents;
+  for (const key of path) {
+    const parent: Located = isAlias(node) ? (node.resolve(document) as Located) : node;
+    node = isMap(parent) || isSeq(parent) ? (parent.get(key, true) as Located) : undefined;
+    yield { parent, key, node };
+    if (!node) return;
+  }
+}
+
+/** Where the text of a field's name begins. */
+function keyOffset({ parent, key }: Step): number | undefined {
+  if (!isMap(parent)) return undefined;
+  const pair = parent.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key));
+  return (pair?.key as Node | undefined)?.range?.[0];
 }
 
 function locate(
@@ -156,16 +174,9 @@ function locate(
   path: readonly PropertyKey[],
   place: (offset: number) => Place,
 ): Place | undefined {
-  let node: Located = document.contents;
-  let found: Place | undefined = node ? place(node.range[0]) : undefined;
-  for (const [index, key] of path.entries()) {
-    const next = child(document, node, key);
-    if (next?.range) found = place(next.range[0]);
-    else found = locateKey(document, path.slice(0, index + 1), place) ?? found;
-    if (!next) break;
-    node = next;
-  }
-  return found;
+  let offset = document.contents?.range[0];
+  for (const step of walk(document, path)) offset = step.node?.range?.[0] ?? keyOffset(step) ?? offset;
+  return offset === undefined ? undefined : place(offset);
 }
 
 function locateKey(
@@ -173,12 +184,7 @@ function locateKey(
   path: readonly PropertyKey[],
   place: (offset: number) => Place,
 ): Place | undefined {
-  let node: Located = document.contents;
-  for (const key of path.slice(0, -1)) node = child(document, node, key);
-  const map = isAlias(node) ? node.resolve(document) : node;
-  if (!isMap(map)) return undefined;
-  const last = path.at(-1);
-  const pair = map.items.find((item) => isScalar(item.key) && String(item.key.value) === String(last));
-  const range = (pair?.key as Node | undefined)?.range;
-  return range ? place(range[0]) : undefined;
+  const step = [...walk(document, path)][path.length - 1];
+  const offset = step && keyOffset(step);
+  return offset === undefined ? undefined : place(offset);
 }
