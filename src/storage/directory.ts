@@ -6,9 +6,10 @@ import { addAbortSignal, type Readable } from 'node:stream';
 import type { Bytes } from './compression.ts';
 import {
   checkName,
-  ObjectExistsError,
-  ObjectNotFoundError,
+  exists,
+  missing,
   type PutOptions,
+  type ReadOptions,
   type StagedObject,
   type Storage,
   StorageError,
@@ -89,13 +90,9 @@ export class DirectoryStorage implements Storage {
     await this.#syncDirectory();
   }
 
-  async read(
-    name: string,
-    options: { start?: number; end?: number; signal?: AbortSignal | undefined } = {},
-  ): Promise<Readable> {
+  async read(name: string, { start, end, signal }: ReadOptions = {}): Promise<Readable> {
     checkName(name);
-    const { start, end, signal } = options;
-    if (!(await this.stat(name))) throw new ObjectNotFoundError(`${name} does not exist in ${this.location}`);
+    if (!(await this.stat(name))) throw missing(name, this.location);
     return this.#stream(this.#path(name), start, end, signal);
   }
 
@@ -170,10 +167,10 @@ export class DirectoryStorage implements Storage {
       await unlink(temporary);
     } catch (error) {
       const code = errorCode(error);
-      if (code === 'EEXIST') throw new ObjectExistsError(`${name} exists already in ${this.location}`);
+      if (code === 'EEXIST') throw exists(name, this.location);
       if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'ENOSYS')
         throw this.#explain(`name ${name}`, error);
-      if (await this.stat(name)) throw new ObjectExistsError(`${name} exists already in ${this.location}`);
+      if (await this.stat(name)) throw exists(name, this.location);
       await this.#guard(`rename ${name}`, () => rename(temporary, this.#path(name)));
     }
     await this.#syncDirectory();

@@ -15,9 +15,11 @@ import type { Bytes } from './compression.ts';
 import { abortable, MultipartUpload, partsOf, statusOf } from './s3-multipart.ts';
 import {
   checkName,
-  ObjectExistsError,
+  exists,
+  missing,
   ObjectNotFoundError,
   type PutOptions,
+  type ReadOptions,
   type StagedObject,
   type Storage,
   StorageError,
@@ -65,7 +67,7 @@ export class S3Storage implements Storage {
 
   async stage(name: string, source: Bytes, { signal }: PutOptions = {}): Promise<StagedObject> {
     checkName(name);
-    if (await this.stat(name)) throw new ObjectExistsError(`${name} exists already at ${this.location}`);
+    if (await this.stat(name)) throw exists(name, this.location);
     const size = await this.#upload(name, source, signal);
     const stored = await this.stat(name);
     if (stored?.size !== size) {
@@ -123,8 +125,7 @@ export class S3Storage implements Storage {
   async write(name: string, content: Uint8Array | string, { replace = false } = {}): Promise<void> {
     checkName(name);
     const target = { Bucket: this.#bucket, Key: this.#key(name), Body: Buffer.from(content) };
-    if (!replace && (await this.stat(name)))
-      throw new ObjectExistsError(`${name} exists already at ${this.location}`);
+    if (!replace && (await this.stat(name))) throw exists(name, this.location);
     try {
       await this.#checked(
         name,
@@ -136,14 +137,10 @@ export class S3Storage implements Storage {
     }
   }
 
-  async read(
-    name: string,
-    options: { start?: number; end?: number; signal?: AbortSignal | undefined } = {},
-  ): Promise<Readable> {
+  async read(name: string, { start = 0, end, signal }: ReadOptions = {}): Promise<Readable> {
     checkName(name);
-    const { start = 0, end, signal } = options;
     const stored = await this.stat(name);
-    if (!stored) throw new ObjectNotFoundError(`${name} does not exist at ${this.location}`);
+    if (!stored) throw missing(name, this.location);
     const last = Math.min(end ?? Infinity, stored.size - 1);
     const stream = Readable.from(this.#range(name, start, last, signal), {
       objectMode: false,
@@ -274,10 +271,10 @@ export class S3Storage implements Storage {
     if (error instanceof S3ServiceException && (status === 404 || error.name === 'NoSuchKey')) {
       if (error.name === 'NoSuchBucket')
         return new StorageError(`the bucket of ${this.location} does not exist`, { cause: error });
-      return new ObjectNotFoundError(`${name} does not exist at ${this.location}`, { cause: error });
+      return missing(name, this.location, { cause: error });
     }
     if (status === 412 && !(error as Error).message.includes('ETag')) {
-      return new ObjectExistsError(`${name} exists already at ${this.location}`, { cause: error });
+      return exists(name, this.location, { cause: error });
     }
     if ((error as Error).name === 'AbortError') return error;
     const reason =

@@ -13,6 +13,14 @@ export interface PutOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** A part of a file; all of it when neither end is given. */
+export interface ReadOptions {
+  /** First and last byte, both included, counted from 0. */
+  start?: number;
+  end?: number;
+  signal?: AbortSignal | undefined;
+}
+
 /** A file that is completely stored but not yet under its name (a directory) or not yet counted (S3). */
 export interface StagedObject {
   size: number;
@@ -35,10 +43,7 @@ export interface Storage {
   /** Stores a small file at once. @throws ObjectExistsError when the name is taken and `replace` is not set */
   write(name: string, content: Uint8Array | string, options?: { replace?: boolean }): Promise<void>;
   /** @throws ObjectNotFoundError */
-  read(
-    name: string,
-    options?: { start?: number; end?: number; signal?: AbortSignal | undefined },
-  ): Promise<Readable>;
+  read(name: string, options?: ReadOptions): Promise<Readable>;
   /** Undefined when there is no such file. */
   stat(name: string): Promise<StoredObject | undefined>;
   /** Files directly under the root whose names begin with `prefix`, ordered by name; unfinished ones are not shown. */
@@ -61,6 +66,16 @@ export class ObjectExistsError extends Error {
 /** The medium failed or refused; the message says where and why. */
 export class StorageError extends Error {
   override name = 'StorageError';
+}
+
+/** The name is taken at this place, and nothing is replaced. */
+export function exists(name: string, location: string, options?: ErrorOptions): ObjectExistsError {
+  return new ObjectExistsError(`${name} exists already at ${location}`, options);
+}
+
+/** No such name at this place. */
+export function missing(name: string, location: string, options?: ErrorOptions): ObjectNotFoundError {
+  return new ObjectNotFoundError(`${name} does not exist at ${location}`, options);
 }
 
 /** @throws StorageError when a name could lead out of the root or be mistaken for something else */
