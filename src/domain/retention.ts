@@ -100,7 +100,8 @@ function newestFirst(a: Dated, b: Dated): number {
   return a.candidate.id < b.candidate.id ? 1 : a.candidate.id > b.candidate.id ? -1 : 0;
 }
 
-function clocksDisagree(clocks: readonly Clock[]): string | null {
+/** Why the clocks cannot be relied on, or `null`. */
+export function clocksDisagree(clocks: readonly Clock[]): string | null {
   const [first, ...rest] = [...clocks].sort((a, b) => a.time - b.time);
   if (!first || !Number.isFinite(first.time)) return 'no clock could be read, so nothing is deleted';
   const last = rest.at(-1) ?? first;

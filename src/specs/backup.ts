@@ -186,6 +186,11 @@ const job = fields({
   serviceAccount: dnsSubdomain('the name of a ServiceAccount').nullable().default(null),
   backoffLimit: wholeNumber(0, 20).default(2),
   deadline: duration(60_000).default('6h'),
+  ttl: duration(60_000)
+    .default('7d')
+    .describe(
+      'Finished Jobs are deleted after this time by the cluster itself; the history limits delete them earlier.',
+    ),
   history: fields({
     successful: wholeNumber(0, 100).default(3),
     failed: wholeNumber(0, 100).default(3),
@@ -233,6 +238,18 @@ const retention = fields({
 /** As the seed keeps them: the files of seven days. */
 const DEFAULT_RETENTION = { days: 7, keepAtLeast: 3 };
 
+const pointInTime = fields({
+  sliceEvery: duration(10_000, 3_600_000).describe(
+    'A slice of the oplog is stored this often: the writes that a lost server can cost at most.',
+  ),
+  keepFor: duration(3_600_000, 366 * 86_400_000)
+    .nullable()
+    .default(null)
+    .describe(
+      'How far back every moment stays reachable, counted from the newest slice; as far as there are backups when absent.',
+    ),
+}).describe('Continuous slices of the oplog, so that any moment can be restored. Needs a replica set.');
+
 const spec = fields({
   source,
   schedule,
@@ -255,6 +272,7 @@ const spec = fields({
   throttle: fields({ mbPerSecond: wholeNumber(1, 100_000) })
     .nullable()
     .default(null),
+  pointInTime: pointInTime.nullable().default(null),
 }).superRefine((value, context) => {
   const { job: inCluster } = value.destination;
   if (inCluster === undefined) return;
@@ -274,7 +292,7 @@ const spec = fields({
       'with destination.job mongodump takes one database or all of them, without include and exclude',
     );
   }
-  for (const name of ['encryption', 'drill', 'throttle'] as const) {
+  for (const name of ['encryption', 'drill', 'throttle', 'pointInTime'] as const) {
     if (value[name] !== null) {
       sentence(context, [name], 'does not go with destination.job, where mongodump does the work');
     }

@@ -25,6 +25,16 @@ export interface BackupPolicyBody {
   alarm: { noVerifiedBackupFor: Duration } | null;
   /** Upper bound of the dump in megabytes (10^6 bytes of BSON) a second; `null`: none. May be changed while it runs. */
   throttle: { mbPerSecond: number } | null;
+  /** `null`: only the moments of backups can be restored. */
+  pointInTime: PointInTime | null;
+}
+
+/** Continuous slices of the oplog. Needs a replica set. */
+export interface PointInTime {
+  /** How often a slice is stored, at least; a busy server gets more. */
+  sliceEvery: Duration;
+  /** How far back every moment stays reachable; `null`: as far as there are backups. */
+  keepFor: Duration | null;
 }
 
 export interface BackupSource {
@@ -87,6 +97,8 @@ export interface JobDestination {
   backoffLimit: number;
   /** The Job is stopped after this time. */
   deadline: Duration;
+  /** The cluster itself deletes a finished Job after this time, also when Slipway is gone. */
+  ttl: Duration;
   history: { successful: number; failed: number };
   resources: { requests: Record<string, string>; limits: Record<string, string> };
 }

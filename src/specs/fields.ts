@@ -112,10 +112,10 @@ export function yesNo(found: unknown): string | undefined {
 
 const MAX_DURATION = 30 * 86_400_000;
 
-/** A duration between `minMs` and 30 days. */
-export function duration(minMs: number) {
+/** A duration between `minMs` and `maxMs`, 30 days when absent. */
+export function duration(minMs: number, maxMs = MAX_DURATION) {
   const least = minMs === 0 ? '0s' : formatDuration(minMs);
-  const bounds = `from ${least} to 30d`;
+  const bounds = `from ${least} to ${formatDuration(maxMs)}`;
   const error = allowed(`a duration such as 30s, 5m, 1h30m, ${bounds}`, (found) =>
     typeof found === 'number' && found > 0 ? `give the unit: ${found}s or ${found}m` : undefined,
   );
@@ -123,7 +123,7 @@ export function duration(minMs: number) {
     .string(error)
     .refine((value) => {
       const ms = value.length <= 32 ? parseDuration(value) : undefined;
-      return ms !== undefined && ms >= minMs && ms <= MAX_DURATION;
+      return ms !== undefined && ms >= minMs && ms <= maxMs;
     }, error)
     .meta({ pattern: '^(0|(\\d+(\\.\\d+)?(ms|s|m|h|d))+)$', description: `${DURATION_FORM}; ${bounds}` });
 }

@@ -1,0 +1,67 @@
+// What a slice of the oplog says about itself. Its file is written last, after the data was read back; without it the
+// data is no slice. It holds no address, no user and no secret.
+import { z } from 'zod';
+
+const hexDigits = (digits: number) =>
+  z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `${digits} hexadecimal digits`);
+const count = z.int().nonnegative();
+const moment = z.strictObject({ t: count, i: count });
+
+export const sliceManifestSchema = z.strictObject({
+  kind: z.literal('slipway-oplog-slice'),
+  version: z.literal(1),
+  policy: z.string().min(1),
+  /** Slices of one number follow each other without a break; a gap begins the next number. */
+  chain: z.int().positive(),
+  /** The slice holds the entries after `from`, up to and including `to`; both are entries that were seen. */
+  from: moment,
+  to: moment,
+  /** Election term of the entry at `to`: with its time it names the entry for ever. */
+  term: z.int(),
+  /** First and last entry that is stored; `null`: none concerned the policy. */
+  first: moment.nullable(),
+  last: moment.nullable(),
+  entries: count,
+  /** Uncompressed BSON. */
+  bytes: count,
+  data: z
+    .strictObject({
+      name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/),
+      size: count,
+      sha256: hexDigits(64),
+      compression: z.enum(['none', 'gzip', 'zstd']),
+      encryption: z.strictObject({ keyId: hexDigits(16) }).optional(),
+    })
+    .nullable(),
+  /** Whose entries are stored. Another filter begins another chain. */
+  filter: z.strictObject({
+    databases: z.array(z.string()),
+    include: z.array(z.string()),
+    exclude: z.array(z.string()),
+  }),
+  /** In a chain's first slice: why it could not go on from the chain before. */
+  gap: z.strictObject({ after: moment, reason: z.string() }).nullable(),
+  storedAt: z.iso.datetime(),
+  toolVersion: z.string(),
+});
+
+export type SliceManifest = z.infer<typeof sliceManifestSchema>;
+
+/**
+ * Reads a slice's manifest strictly.
+ * @throws Error that names the first field that is wrong
+ */
+export function parseSliceManifest(text: string): SliceManifest {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new Error('the manifest of the slice is not JSON', { cause });
+  }
+  const result = sliceManifestSchema.safeParse(json);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new Error(
+    `the manifest of the slice is not valid: ${issue?.path.join('.') || 'whole'}: ${issue?.message}`,
+  );
+}
