@@ -90,9 +90,9 @@ function detailsOf({ release, starter, key, dryRun }: ReleaseInput, image: strin
     ['Strategy', strategyText(release)],
     ['Guards', guardsText(guards, after.guard)],
   ];
-  const table = rows.map(([what, value]) => `| ${what} | ${escapeMarkdown(value)} |`);
+  const lines = rows.map(([what, value]) => `- **${what}:** ${escapeMarkdown(value)}`);
   const lead = dryRun ? 'A dry run: preflight and plan only, nothing is touched.\n\n' : '';
-  return `${lead}| | |\n|---|---|\n${table.join('\n')}\n`;
+  return `${lead}${lines.join('\n')}\n`;
 }
 
 function strategyText(release: Release): string {

@@ -192,7 +192,7 @@ export class ReleaseRun {
 
   /** Takes an observation in: what guards say, drift, and a plan for a new replica count. */
   observed(observation: Observation, now: number): void {
-    this.observation = observation;
+    this.observation = this.leaving ? { ...observation, drift: [] } : observation;
     this.changes++;
     if (this.facts && this.plan && observation.replicas > 0 && observation.replicas !== this.plan.replicas) {
       this.note(
@@ -207,8 +207,8 @@ export class ReleaseRun {
     const problem = observation.problems[0];
     if (problem && this.release.spec.guards.pods)
       this.halt({ outcome: 'rolled-back', reason: problemText(problem) }, now);
-    const drift = observation.drift.find(({ id }) => !this.accepted.includes(id));
-    if (drift && !this.#paused && !this.leaving) {
+    const drift = this.observation.drift.find(({ id }) => !this.accepted.includes(id));
+    if (drift && !this.#paused) {
       const why = `${drift.manager} changed ${drift.field} from ${drift.expected} to ${drift.found}`;
       this.pause('slipway', `${why}; resume accepts it, abort puts the old images back`, now);
     }

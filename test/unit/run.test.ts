@@ -34,7 +34,7 @@ function seen(canary: number, stable: number): Observation {
   };
 }
 
-test('no move is decided in the middle of a scaling, when one ReplicaSet has its new size and the other not yet', () => {
+function underWay(): ReleaseRun {
   const release = {
     apiVersion: 'slipway/v1' as const,
     kind: 'Release' as const,
@@ -51,8 +51,22 @@ test('no move is decided in the middle of a scaling, when one ReplicaSet has its
   run.planned(facts);
   run.begin(0);
   run.enter(0, 0);
+  return run;
+}
+
+test('no move is decided in the middle of a scaling, when one ReplicaSet has its new size and the other not yet', () => {
+  const run = underWay();
   run.observed(seen(5, 2), 1);
   expect(run.nextMove()).toBeNull();
   run.observed(seen(5, 5), 2);
   expect(run.nextMove()).toEqual({ kind: 'wait', ready: 5 });
+});
+
+test('a record that the release takes off itself is no drift: neither acted upon nor shown', () => {
+  const field = 'metadata.annotations[slipway.dev/release]';
+  const drift = [{ id: 'd', field, found: 'nothing', expected: 'the record', manager: 'slipway' }];
+  const run = underWay();
+  run.leaving = true;
+  run.observed({ ...seen(5, 5), drift }, 1);
+  expect(run.status(1)).toMatchObject({ drift: [], paused: null });
 });

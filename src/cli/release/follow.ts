@@ -1,10 +1,11 @@
 /** Following a release: a live table on a terminal, plain lines elsewhere, one result line at the end. */
 import type { Progress, ReleaseRef, SlipwayClient } from '../../client.ts';
 import type { ReleaseStatus } from '../../domain/release.types.ts';
+import { refusedByPreflight } from '../../domain/view.ts';
 import { EXIT, exitOf } from '../exit.ts';
 import { type Format, printData } from '../output.ts';
 import { ProgressLines } from '../render/progress.ts';
-import { refusedByPreflight, renderResult, renderStatus } from '../render/status.ts';
+import { renderResult, renderStatus } from '../render/status.ts';
 import type { Session } from '../session.ts';
 
 /** "in 47m" is redrawn this often, in milliseconds. */

@@ -2,6 +2,7 @@
 import type { Colors } from 'picocolors/types.js';
 import { describeStep } from '../../domain/plan.ts';
 import type { Phase, ReleaseStatus } from '../../domain/release.types.ts';
+import { refusedByPreflight } from '../../domain/view.ts';
 import { clock, count, plain, shortImage, span, table } from './text.ts';
 
 export interface RenderOptions {
@@ -51,11 +52,6 @@ export function renderStatus(status: ReleaseStatus, options: RenderOptions): str
 }
 
 const RUNNING = new Set<Phase>(['preflight', 'progressing', 'baking', 'promoting', 'guarding']);
-
-/** It failed before its first write: there is nothing to look after. */
-export function refusedByPreflight({ outcome, findings, canary }: ReleaseStatus): boolean {
-  return outcome === 'failed' && canary.hash === null && findings.some(({ level }) => level === 'error');
-}
 
 export function paintPhase(phase: Phase, colors: Colors): string {
   const text = PHASES[phase] ?? phase;
