@@ -32,6 +32,7 @@ const SUITES: Suite[] = [
     command: ['vitest'],
     project,
   })),
+  { name: 'demo', command: ['node', 'examples/demo/main.ts'] },
   { name: 'lab up', command: ['node', 'lab/main.ts', 'up'] },
   { name: 'e2e', command: ['vitest'], project: 'e2e' },
   { name: 'lab down', command: ['node', 'lab/main.ts', 'down'] },
