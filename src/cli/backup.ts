@@ -6,7 +6,7 @@ import type { FileFlags, PolicyFlags, SteerPolicyFlags } from './backup/policies
 import type { RunFlags, ThrottleFlags, WatchRunFlags } from './backup/run.ts';
 import { connectOptions } from './connect.ts';
 import { outputOption } from './output.ts';
-import type { Context } from './program.ts';
+import type { Context } from './session.ts';
 import { durationFlag } from './release.ts';
 
 export const BACKUP_EXIT_CODES = `

@@ -1,7 +1,7 @@
 /** `slipway completion SHELL` prints the script; the script asks `slipway complete -- WORD ...` for every Tab. */
 import { Argument, type Command } from 'commander';
 import { completionScript, SHELLS, type Shell } from './completion-scripts.ts';
-import type { Context } from './program.ts';
+import type { Context } from './session.ts';
 
 export function addCompletionCommands(program: Command, { session }: Context): void {
   program

@@ -1,7 +1,7 @@
 /** `slipway gateway`. */
 import type { Command } from 'commander';
 import { connectOptions } from './connect.ts';
-import type { Context } from './program.ts';
+import type { Context } from './session.ts';
 import { type ServeFlags, settingsOf } from './serve.ts';
 
 export function addGatewayCommand(program: Command, { session }: Context): void {

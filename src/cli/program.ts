@@ -5,17 +5,11 @@ import { addCompletionCommands } from './completion.ts';
 import { addGatewayCommand } from './gateway.ts';
 import { addReleaseCommands } from './release.ts';
 import { addRestoreCommands } from './restore.ts';
-import type { Session } from './session.ts';
+import type { Context, Session } from './session.ts';
 import { addSetupCommand } from './setup.ts';
 import { VERSION } from './version.ts';
 import { addVersionCommand } from './version-command.ts';
 import { addWorkerCommand } from './worker.ts';
-
-/** What an action is given: the session, and a way to end with another exit code than 0. */
-export interface Context {
-  session: Session;
-  exit: (code: number) => void;
-}
 
 export function buildProgram(session: Session, exit: Context['exit']): Command {
   const context: Context = { session, exit };

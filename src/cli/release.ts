@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../specs/duration.ts';
 import { connectOptions } from './connect.ts';
 import { outputOption } from './output.ts';
-import type { Context } from './program.ts';
+import type { Context } from './session.ts';
 import type { DecideFlags } from './release/decide.ts';
 import type { ListFlags } from './release/list.ts';
 import type { SteerFlags, SteerName } from './release/steer.ts';

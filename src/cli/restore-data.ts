@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { BACKUP_EXIT_CODES, byOption, policyOptions } from './backup.ts';
 import { connectOptions } from './connect.ts';
 import { outputOption } from './output.ts';
-import type { Context } from './program.ts';
+import type { Context } from './session.ts';
 import { durationFlag } from './release.ts';
 import type { DecideRestoreFlags, RestoreDataFlags } from './restore/data.ts';
 

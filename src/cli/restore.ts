@@ -1,7 +1,7 @@
 /** `slipway restore ...`: the definitions; actions live in restore/ and are loaded when they run. */
 import type { Command } from 'commander';
 import { outputOption } from './output.ts';
-import type { Context } from './program.ts';
+import type { Context } from './session.ts';
 import { addDataRestore } from './restore-data.ts';
 import type { RestoreDeploymentFlags } from './restore/deployment.ts';
 import { withTarget } from './target.ts';

@@ -42,3 +42,9 @@ export interface Session {
   /** The cluster of KUBECONFIG, or the one we run in. */
   openKube(options: { context?: string }): Promise<Pick<Kube, 'client' | 'close'>>;
 }
+
+/** What an action is given: the session, and a way to end with another exit code than 0. */
+export interface Context {
+  session: Session;
+  exit: (code: number) => void;
+}

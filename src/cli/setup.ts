@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { parseDuration } from '../specs/duration.ts';
 import { connectOptions, withClient } from './connect.ts';
 import { type Format, outputOption, printData } from './output.ts';
-import type { Context } from './program.ts';
+import type { Context } from './session.ts';
 import type { ConnectFlags } from './session.ts';
 
 interface SetupFlags extends ConnectFlags {
