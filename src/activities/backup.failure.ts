@@ -1,6 +1,7 @@
 /** From what went wrong with MongoDB or a storage to what Temporal should do about it. */
 import { ApplicationFailure } from '@temporalio/common';
 import { BACKUP_FAILURE } from '../domain/backup.failures.ts';
+import { KubeError } from '../kubernetes/errors.ts';
 
 /** MongoDB's codes for credentials and privileges: Unauthorized, AuthenticationFailed. */
 const REFUSED_CODES = new Set([13, 18, 8000]);
@@ -16,6 +17,12 @@ const DAMAGED_ATTEMPTS = 2;
 
 /** Attempts after which a full destination ends the run. */
 const FULL_ATTEMPTS = 3;
+
+const JOB_FAILURES = {
+  refused: BACKUP_FAILURE.sourceRefused,
+  full: BACKUP_FAILURE.destinationFull,
+  failed: BACKUP_FAILURE.jobFailed,
+} as const;
 
 /** The failure to throw for an error; `attempt` counts from 1. Messages hold no credentials. */
 export function backupFailureOf(error: unknown, attempt: number): unknown {
@@ -48,6 +55,13 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.settingMissing);
   if (name === 'ObjectNotFoundError' || name === 'BackupUnknownError')
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.backupUnknown);
+  if (name === 'JobFailedError') {
+    // The Job has already tried again as often as the policy allows.
+    const { problem = 'failed' } = error as { problem?: keyof typeof JOB_FAILURES };
+    return ApplicationFailure.nonRetryable(message, JOB_FAILURES[problem]);
+  }
+  if (error instanceof KubeError && !error.retryable)
+    return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.destinationRefused);
   if (name === 'RestorePlanError') return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.refused);
   if (name === 'RestoreFailedError') {
     const failed =

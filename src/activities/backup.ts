@@ -7,6 +7,14 @@ import { dataTime, verifiedBackups } from '../backups/verified.ts';
 import { type Report, transferring } from './backup.context.ts';
 import type { BackupMetrics } from './backup.metrics.ts';
 import { cleanDrill, restoreDrill } from './backup.drill.ts';
+import {
+  type ClusterSource,
+  identifyJobSource,
+  prepareByJob,
+  pruneByJob,
+  sweepByJob,
+  takeByJob,
+} from './backup.job.ts';
 import { carryOut, discard, inspectRestore } from './backup.restore.ts';
 import { dataSize, serverKey, serverTime, withMongo } from './backup.source.ts';
 import { sweep, takeBackup } from './backup.take.ts';
@@ -15,7 +23,7 @@ import type { BackupPolicy } from '../specs/backup.types.ts';
 import type { RestoreOrigin } from '../domain/backup.types.ts';
 import type { Storage } from '../storage/storage.ts';
 
-export interface BackupDependencies extends SettingsSource {
+export interface BackupDependencies extends ClusterSource {
   /** Version of Slipway, for manifests. */
   version: string;
   metrics: BackupMetrics;
@@ -32,10 +40,17 @@ export function createBackupActivities(deps: BackupDependencies): BackupActiviti
     identifySource: moving(({ uriFrom }) =>
       withMongo(uriFrom, deps, async (client) => ({ key: await serverKey(client) })),
     ),
-    prepareBackup: moving(({ policy }) => prepare(policy, deps)),
-    takeBackup: moving(takeBackup),
-    sweepBackups: moving(sweep),
-    pruneBackups: moving((input) => pruneBackups(input, deps)),
+    identifyJobSource: moving(identifyJobSource),
+    prepareBackup: moving(({ policy }, _, signal) => prepare(policy, deps, signal)),
+    takeBackup: moving((input, from, signal, report) =>
+      (inCluster(input.policy) ? takeByJob : takeBackup)(input, from, signal, report),
+    ),
+    sweepBackups: moving((input, from, signal) =>
+      inCluster(input.policy) ? sweepByJob(input, from, signal) : sweep(input, from),
+    ),
+    pruneBackups: moving((input, from, signal) =>
+      inCluster(input.policy) ? pruneByJob(input, from, signal) : pruneBackups(input, from),
+    ),
     recordBackup: async ({ policy, outcome, result, lastVerified }) =>
       metrics.ended(policy, outcome, result, lastVerified),
     inspectRestore: moving(inspectRestore),
@@ -78,9 +93,23 @@ async function atOrigin(
   if ('policy' in origin) await withStorage(origin.policy, from, work);
 }
 
-async function prepare(policy: BackupPolicy, deps: BackupDependencies): Promise<Preparation> {
+function inCluster(policy: BackupPolicy): boolean {
+  return 'job' in policy.spec.destination;
+}
+
+async function prepare(
+  policy: BackupPolicy,
+  deps: BackupDependencies,
+  signal: AbortSignal,
+): Promise<Preparation> {
   const { source, drill, alarm } = policy.spec;
   const { name } = policy.metadata;
+  const alarmSeconds = alarm ? milliseconds(alarm.noVerifiedBackupFor) / 1_000 : null;
+  if (inCluster(policy)) {
+    const { lastVerified } = await prepareByJob(policy, deps, signal);
+    deps.metrics.known(name, alarmSeconds, lastVerified);
+    return { lastVerified, lastDrill: null, estimatedBytes: 0 };
+  }
   await resolveKey(policy, deps);
   if (drill?.into) await withMongo(drill.into.uriFrom, deps, serverTime);
   const estimatedBytes = await withMongo(source.uriFrom, deps, (client) =>
@@ -99,7 +128,7 @@ async function prepare(policy: BackupPolicy, deps: BackupDependencies): Promise<
         .at(-1) ?? null;
     const [newest] = backups;
     const lastVerified = newest ? dataTime(newest) : null;
-    deps.metrics.known(name, alarm ? milliseconds(alarm.noVerifiedBackupFor) / 1_000 : null, lastVerified);
+    deps.metrics.known(name, alarmSeconds, lastVerified);
     return { lastVerified, lastDrill, estimatedBytes };
   });
 }

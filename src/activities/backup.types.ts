@@ -59,6 +59,11 @@ export interface RestoreWork extends InspectInput {
 export interface BackupActivities {
   /** Finds out which server a URI leads to: the same for every name and credential of one server. */
   identifySource(input: { uriFrom: UriFrom }): Promise<{ key: string }>;
+  /**
+   * Names under which the source of a `destination.job` is locked: its address, and the server's own key where the worker
+   * may read the Secret and reaches the server.
+   */
+  identifyJobSource(input: { policy: BackupPolicy }): Promise<{ keys: string[] }>;
   /** Checks settings, source and destination before anything is written. */
   prepareBackup(input: { policy: BackupPolicy }): Promise<Preparation>;
   /**
@@ -66,8 +71,8 @@ export interface BackupActivities {
    * finished work when repeated. Heartbeats {@link TransferProgress}.
    */
   takeBackup(input: TakeInput): Promise<BackupSummary>;
-  /** Removes what a run that was given up has left. */
-  sweepBackups(input: { policy: BackupPolicy }): Promise<void>;
+  /** Removes what a run that was given up has left; of a `destination.job` its Job, when that has not ended. */
+  sweepBackups(input: Pick<TakeInput, 'policy' | 'workflow'>): Promise<void>;
   /** Decides anew and deletes. */
   pruneBackups(input: PruneInput): Promise<PruneSummary>;
   /** Tells the metrics how a backup ended. */

@@ -14,6 +14,8 @@ export const BACKUP_FAILURE = {
   sourceRefused: 'SourceRefused',
   destinationRefused: 'DestinationRefused',
   destinationFull: 'DestinationFull',
+  /** The Job of a `destination.job` did not make a backup; the message has the container's own reason. Not retryable. */
+  jobFailed: 'JobFailed',
   /** There is no such backup. Not retryable. */
   backupUnknown: 'BackupUnknown',
   /** The archive is damaged, or not one at all. Not retryable. */

@@ -3,51 +3,145 @@
  * argument, a dump gets its name only when mongorestore has read it to the end, retention never deletes the last ones,
  * and the pod may do nothing else. Pure: policy in, Kubernetes objects out.
  */
-import type { BackupPolicy, JobDestination, UriSecret } from '../specs/backup.types.ts';
+import type { BackupPolicy, JobDestination } from '../specs/backup.types.ts';
 import { milliseconds } from '../specs/duration.ts';
+import { type DumpRun, dumpScript, JOB_EXIT } from './backup.job-script.ts';
+import {
+  configuration,
+  connection,
+  JOB_CONTAINER,
+  jobOf,
+  labelsOf,
+  podTemplate,
+  quote,
+  secretOf,
+} from './backup.job-pod.ts';
+import { fingerprint } from './digest.ts';
 
-/** What {@link cronJob} and the Job of a run have in common. */
-function podTemplate(policy: BackupPolicy, job: JobDestination, command: string): object {
-  const secret = secretOf(policy);
-  return {
-    metadata: { labels: labelsOf(policy) },
-    spec: {
-      restartPolicy: 'OnFailure',
-      ...(job.serviceAccount === null ? {} : { serviceAccountName: job.serviceAccount }),
-      automountServiceAccountToken: false,
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: 1000,
-        runAsGroup: 3000,
-        fsGroup: 2000,
-        fsGroupChangePolicy: 'OnRootMismatch',
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
-      containers: [
+/** Label with the policy's name, on everything that Slipway makes for it. */
+export const POLICY_LABEL = 'slipway.dev/policy';
+/** Label that says what a Job does: `dump`, or one of {@link Errand}. */
+export const TASK_LABEL = 'slipway.dev/task';
+/** Annotation with workflow id and run id: whose Job it is, so that a worker finds it again after a crash. */
+export const RUN_ANNOTATION = 'slipway.dev/run';
+/** Label with the Job's name, on itself and on its pods: one selector finds both. */
+export const JOB_LABEL = 'slipway.dev/job';
+
+/** Short Jobs on the claim, beside the dump. */
+export type Errand = 'look' | 'verify' | 'delete' | 'sweep';
+
+const ERRAND_SECONDS = { look: 600, verify: 86_400, delete: 1_800, sweep: 600 } as const;
+/** What a killed worker leaves of short Jobs goes by itself. */
+const ERRAND_TTL_SECONDS = 120;
+const LONGEST_NAME = 63;
+
+/** A Job as it is sent to the API server. */
+export interface JobManifest {
+  apiVersion: 'batch/v1';
+  kind: 'Job';
+  metadata: {
+    name: string;
+    namespace: string;
+    labels: Record<string, string>;
+    annotations: Record<string, string>;
+  };
+  spec: Record<string, unknown>;
+}
+
+/**
+ * Name of a run's Job, from the time for which it was planned: `slipway-shop-20261123-020000`. `number` above 1 is for
+ * when another run has the name.
+ */
+export function jobName(policy: string, id: string, number = 1): string {
+  const suffix = `-${id.replace(/^dump-/, '')}${number === 1 ? '' : `-${number}`}`;
+  return `${shortened(`slipway-${policy}`, LONGEST_NAME - suffix.length)}${suffix}`;
+}
+
+/** A prefix that stays unique when it has to be cut. */
+function shortened(name: string, length: number): string {
+  if (name.length <= length) return name;
+  return `${name.slice(0, length - 9)}-${fingerprint(name).slice(0, 8)}`;
+}
+
+/** The Job that makes one backup. It repeats a pod that failed, except where that cannot help. */
+export function dumpJob(policy: BackupPolicy, run: DumpRun, name: string): JobManifest {
+  const job = jobOf(policy);
+  const finals = Object.values(JOB_EXIT);
+  return jobManifest(policy, name, 'dump', run.owner, {
+    backoffLimit: job.backoffLimit,
+    activeDeadlineSeconds: Math.round(milliseconds(job.deadline) / 1_000),
+    ttlSecondsAfterFinished: Math.round(milliseconds(job.ttl) / 1_000),
+    // Never two pods at work on the claim.
+    podReplacementPolicy: 'Failed',
+    podFailurePolicy: {
+      rules: [
         {
-          name: 'backup',
-          image: job.image,
-          command: ['/bin/bash', '-euo', 'pipefail', '-c', command],
-          env: [
-            { name: 'MONGO_PASSWORD', valueFrom: { secretKeyRef: { name: secret.name, key: secret.key } } },
-          ],
-          resources: job.resources,
-          securityContext: {
-            allowPrivilegeEscalation: false,
-            readOnlyRootFilesystem: true,
-            capabilities: { drop: ['ALL'] },
-          },
-          volumeMounts: [
-            { name: 'backup', mountPath: job.mountPath },
-            { name: 'tmp', mountPath: '/tmp' },
-          ],
+          action: 'FailJob',
+          onExitCodes: { containerName: JOB_CONTAINER, operator: 'In', values: finals },
         },
-      ],
-      volumes: [
-        { name: 'backup', persistentVolumeClaim: { claimName: job.pvc } },
-        { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
+        // A node that is drained is no failure of the backup.
+        { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
       ],
     },
+    // Pods that failed stay, so that their logs can be read; with OnFailure the Job controller takes them away.
+    template: podTemplate(policy, {
+      script: dumpScript(policy, run),
+      restartPolicy: 'Never',
+      withPassword: true,
+      labels: slipwayLabels(policy, 'dump', name),
+    }),
+  });
+}
+
+/** A short Job on the claim; it does not get the password. */
+export function errandJob(
+  policy: BackupPolicy,
+  errand: Errand,
+  script: string,
+  unique: string,
+  owner: string,
+): JobManifest {
+  const suffix = `-${errand}-${unique}`;
+  const name = `${shortened(`slipway-${policy.metadata.name}`, LONGEST_NAME - suffix.length)}${suffix}`;
+  return jobManifest(policy, name, errand, owner, {
+    backoffLimit: 0,
+    activeDeadlineSeconds: ERRAND_SECONDS[errand],
+    ttlSecondsAfterFinished: ERRAND_TTL_SECONDS,
+    template: podTemplate(policy, {
+      script,
+      restartPolicy: 'Never',
+      withPassword: false,
+      labels: slipwayLabels(policy, errand, name),
+    }),
+  });
+}
+
+function slipwayLabels(policy: BackupPolicy, task: 'dump' | Errand, job: string): Record<string, string> {
+  return {
+    'app.kubernetes.io/managed-by': 'slipway',
+    [POLICY_LABEL]: policy.metadata.name,
+    [TASK_LABEL]: task,
+    [JOB_LABEL]: job,
+  };
+}
+
+function jobManifest(
+  policy: BackupPolicy,
+  name: string,
+  task: 'dump' | Errand,
+  owner: string,
+  spec: Record<string, unknown>,
+): JobManifest {
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      name,
+      namespace: jobOf(policy).namespace,
+      labels: { ...labelsOf(policy), ...slipwayLabels(policy, task, name) },
+      annotations: { [RUN_ANNOTATION]: owner },
+    },
+    spec,
   };
 }
 
@@ -71,28 +165,15 @@ export function cronJob(policy: BackupPolicy): object {
         spec: {
           backoffLimit: job.backoffLimit,
           activeDeadlineSeconds: Math.round(milliseconds(job.deadline) / 1_000),
-          template: podTemplate(policy, job, script(policy, job)),
+          template: podTemplate(policy, {
+            script: script(policy, job),
+            restartPolicy: 'OnFailure',
+            withPassword: true,
+          }),
         },
       },
     },
   };
-}
-
-function jobOf(policy: BackupPolicy): JobDestination {
-  const { destination } = policy.spec;
-  if (!('job' in destination))
-    throw new RangeError('spec.destination: found no job; allowed here: destination.job');
-  return destination.job;
-}
-
-function secretOf(policy: BackupPolicy): UriSecret {
-  const { uriFrom } = policy.spec.source;
-  if ('env' in uriFrom) throw new RangeError('spec.source.uriFrom: found env; allowed here: secret');
-  return uriFrom.secret;
-}
-
-function labelsOf(policy: BackupPolicy): Record<string, string> {
-  return { 'app.kubernetes.io/name': 'mongodb-backup', 'app.kubernetes.io/instance': policy.metadata.name };
 }
 
 /**
@@ -110,7 +191,7 @@ function script(policy: BackupPolicy, job: JobDestination): string {
   const days = retention.days ?? 7;
   return `umask 077
 cd ${quote(job.mountPath)}
-${configuration(secret)}
+${configuration(secret, 'MONGO_PASSWORD')}
 name="dump-$(date -u +%Y%m%d-%H%M%S).${ending}"
 rm -f .dump-*.partial
 trap 'rm -f ".$name.partial"' EXIT
@@ -123,20 +204,4 @@ echo "backup $name $(stat -c %s "$name") bytes"
 ls -1 | grep -E '^dump-[0-9]{8}-[0-9]{6}\\.${ending}$' | sort -r | tail -n +${keep + 1} | while read -r old; do
   if [ "$(find "$old" -maxdepth 0 -type f -mtime +${days} | wc -l)" = 1 ]; then rm -- "$old"; echo "deleted $old"; fi
 done`;
-}
-
-function configuration({ host }: UriSecret): string {
-  // With a host the Secret holds the password, otherwise the whole connection string. A YAML string in single quotes doubles them.
-  const field = host === undefined ? 'uri' : 'password';
-  return `printf "${field}: '%s'\\n" "\${MONGO_PASSWORD//\\'/\\'\\'}" > /tmp/mongo.yaml`;
-}
-
-function connection({ host, username, authSource = 'admin', replicaSet, tls }: UriSecret): string {
-  if (host === undefined) return '';
-  const target = replicaSet === undefined ? host : `${replicaSet}/${host}`;
-  return `--host=${quote(target)} --username=${quote(username ?? '')} --authenticationDatabase=${quote(authSource)}${tls ? ' --ssl' : ''}`;
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

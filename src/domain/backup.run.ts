@@ -110,6 +110,7 @@ export class BackupRun {
       scheduledAt: iso(this.identity.scheduledAt),
       lastVerified: this.lastVerified,
       throttle: this.throttle,
+      carriedOutBy: 'job' in this.input.policy.spec.destination ? 'job' : 'worker',
       result: this.result,
       prune: this.prune,
       drill: this.drill,
@@ -126,6 +127,9 @@ export function throttleRefusal(run: BackupRun, command: unknown): string | null
   if (run.outcome !== null) return `the backup has ended (${run.outcome}); there is nothing to throttle`;
   const sent = (typeof command === 'object' && command !== null ? command : {}) as Partial<ThrottleCommand>;
   const { mbPerSecond, by } = sent;
+  if ('job' in run.input.policy.spec.destination) {
+    return 'a Job of the cluster makes this backup with mongodump, which cannot be slowed down; give its container a smaller CPU limit (destination.job.resources)';
+  }
   const example = 'send {"mbPerSecond": 50, "by": "YOUR NAME"}; mbPerSecond null takes the limit away';
   if (typeof by !== 'string' || by.trim() === '') return `by is missing: ${example}`;
   if (mbPerSecond === null) return null;

@@ -61,6 +61,8 @@ export interface BackupStatus {
   /** Newest verified backup before this one, ISO 8601; `null` when there is none. */
   lastVerified: string | null;
   throttle: Throttle | null;
+  /** A Job of the cluster cannot be throttled. */
+  carriedOutBy: 'worker' | 'job';
   result: BackupSummary | null;
   prune: PruneSummary | null;
   drill: DrillStatus | null;
@@ -85,7 +87,15 @@ export interface ThrottleCommand {
 
 /** What heartbeats of dump and restore say. */
 export interface TransferProgress {
-  stage: 'dumping' | 'proving' | 'checking' | 'restoring' | 'indexing' | 'comparing' | 'swapping';
+  stage:
+    | 'starting'
+    | 'dumping'
+    | 'proving'
+    | 'checking'
+    | 'restoring'
+    | 'indexing'
+    | 'comparing'
+    | 'swapping';
   bytes: number;
   /** What it will be in the end; 0 when unknown. */
   totalBytes: number;
@@ -96,6 +106,8 @@ export interface TransferProgress {
   totalNamespaces: number;
   /** Bytes a second over the last seconds. */
   rate: number;
+  /** What is waited for, in words, where bytes say nothing: a pod that has not started, say. */
+  note?: string;
 }
 
 /** Which backup to bring back. */

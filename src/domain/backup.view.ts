@@ -60,7 +60,7 @@ export function backupDetails(status: BackupStatus): string {
       ...resultRows(status),
     ]),
     last,
-    status.outcome === null
+    status.outcome === null && status.carriedOutBy === 'worker'
       ? `To slow it down or speed it up, send the Update \`throttle\`:\n\n${json({ mbPerSecond: 50, by: 'YOUR NAME' })}`
       : null,
     story(status.timeline),

@@ -19,9 +19,20 @@ export const ACCESS_RULES: AccessRule[] = [
   { group: 'autoscaling', resource: 'horizontalpodautoscalers', verbs: ['list'], required: false },
 ];
 
+/** What a backup by a Job uses in the Job's namespace, besides nothing: no Secret is read. deploy/ grants exactly these. */
+export const JOB_ACCESS_RULES: AccessRule[] = [
+  { group: 'batch', resource: 'jobs', verbs: ['create', 'get', 'list', 'watch', 'delete'], required: true },
+  { group: '', resource: 'pods', verbs: ['list', 'watch'], required: true },
+  { group: '', resource: 'pods/log', verbs: ['get'], required: true },
+  { group: '', resource: 'persistentvolumeclaims', verbs: ['get'], required: true },
+];
+
 /** One finding for each resource with missing verbs, and one when the API server would not say. */
-export function accessFindings({ access, namespace }: PreflightFacts): Finding[] {
-  const findings = ACCESS_RULES.flatMap(({ group, resource, verbs, required }): Finding[] => {
+export function accessFindings(
+  { access, namespace }: Pick<PreflightFacts, 'access' | 'namespace'>,
+  rules: readonly AccessRule[] = ACCESS_RULES,
+): Finding[] {
+  const findings = rules.flatMap(({ group, resource, verbs, required }): Finding[] => {
     const missing = verbs.filter((verb) =>
       access.some((review) => denies(review, { group, resource, verb })),
     );

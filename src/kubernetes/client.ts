@@ -11,7 +11,7 @@ import { errorOfNetwork, errorOfResponse, KubeError } from './errors.ts';
 import { readAll, send } from './http.ts';
 import { pathOf, type Resource } from './paths.ts';
 
-export type Verb = 'get' | 'list' | 'watch' | 'patch' | 'create';
+export type Verb = 'get' | 'list' | 'watch' | 'patch' | 'create' | 'delete';
 
 export interface RequestRecord {
   verb: Verb;
@@ -36,6 +36,8 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** Time for the call with all its retries. */
   timeoutMs?: number;
+  /** How often it is tried at most; for callers that wait and try again themselves. */
+  attempts?: number;
 }
 
 interface FullOptions extends CallOptions {
@@ -132,6 +134,42 @@ export class KubeClient {
     });
   }
 
+  /**
+   * Makes an object that has a name of its own. Throws KubeError; reason `AlreadyExists` also when an earlier attempt of
+   * this very call got through without an answer.
+   */
+  create<T extends KubeObject>(
+    resource: Resource,
+    namespace: string,
+    object: object,
+    options: CallOptions = {},
+  ): Promise<T> {
+    return this.#call(pathOf(resource, namespace), 'POST', {
+      ...options,
+      query: { ...options.query, fieldManager: FIELD_MANAGER },
+      body: object,
+      contentType: 'application/json',
+      verb: 'create',
+      repeatable: true,
+    });
+  }
+
+  /** Deletes exactly this object, not a later one of its name, and what it owns. Throws KubeError, also `NotFound`. */
+  async delete(
+    resource: Resource,
+    { metadata: { namespace, name, uid } }: KubeObject,
+    options: CallOptions & { propagation?: 'Background' | 'Foreground' } = {},
+  ): Promise<void> {
+    const { propagation = 'Background', ...call } = options;
+    await this.#call(pathOf(resource, namespace, name), 'DELETE', {
+      ...call,
+      body: { propagationPolicy: propagation, preconditions: { uid } },
+      contentType: 'application/json',
+      verb: 'delete',
+      repeatable: true,
+    });
+  }
+
   /** Posts an object that the API server answers and does not keep, such as an access review. Throws KubeError. */
   review<T>(path: string, body: object, options: CallOptions = {}): Promise<T> {
     return this.#call(path, 'POST', {
@@ -169,7 +207,7 @@ export class KubeClient {
           options.repeatable &&
           error.retryable &&
           error.reason !== 'Conflict' &&
-          attempt < ATTEMPTS &&
+          attempt < (options.attempts ?? ATTEMPTS) &&
           pause <= MAX_RETRY_AFTER_MS &&
           performance.now() + pause < deadline;
         if (!again) throw error;

@@ -33,10 +33,14 @@ export interface ListWatchOptions<T extends KubeObject> {
   client: KubeClient;
   resource: Resource;
   namespace: string;
+  /** Only objects with these labels. */
+  labelSelector?: string;
   /** Called for each object that came, changed or (`gone`) went. */
   onChange: (object: T, gone: boolean) => void;
   /** Called after each failure; the loop goes on by itself. */
   onError?: (error: KubeError) => void;
+  /** Called when the stream is there again and when it is lost; see {@link ListWatch.lostSince}. */
+  onSight?: () => void;
   timing?: Partial<ListWatchTiming>;
 }
 
@@ -52,6 +56,8 @@ export class ListWatch<T extends KubeObject> {
   readonly #stop = new AbortController();
   #version: string | undefined;
   #failures = 0;
+  #lostSince: number | null = performance.now();
+  #pausing: AbortController | null = null;
   #synced = Promise.withResolvers<void>();
 
   constructor(options: ListWatchOptions<T>) {
@@ -71,6 +77,14 @@ export class ListWatch<T extends KubeObject> {
     return this.#synced.promise;
   }
 
+  /**
+   * Since when there has been no stream, by `performance.now()`; `null` while there is one. A stream that ends in the
+   * normal way and is opened again at once was not lost.
+   */
+  get lostSince(): number | null {
+    return this.#lostSince;
+  }
+
   stop(): void {
     this.#stop.abort();
     this.#synced.reject(new KubeError({ status: 0, reason: 'Stopped', message: 'stopped', retryable: true }));
@@ -78,6 +92,8 @@ export class ListWatch<T extends KubeObject> {
 
   /** Takes in an object that was read or written elsewhere, unless this copy has already seen later changes. */
   offer(object: T): void {
+    // The API server answered somebody, so there is no point in waiting any longer.
+    this.#pausing?.abort();
     if (this.#version === undefined || compareVersions(object.metadata.resourceVersion, this.#version) > 0) {
       this.#put(object);
     }
@@ -95,6 +111,7 @@ export class ListWatch<T extends KubeObject> {
       } catch (error) {
         if (signal.aborted) return;
         this.#onFailure(error, performance.now() - started);
+        this.#sight(false);
       }
       if (this.#failures > 0) await this.#pause();
     }
@@ -112,8 +129,10 @@ export class ListWatch<T extends KubeObject> {
             retryable: true,
             cause: error,
           });
-    // 410: the version is too old. Others may be about it too, without saying so, when they do not stop.
-    if (known.status === 410 || !known.retryable || this.#failures >= 5) this.#version = undefined;
+    // 410: the version is too old. Other answers may be about it too, without saying so, when they do not stop; that
+    // there is no answer never is.
+    const suspicious = known.status !== 0 && this.#failures >= 5;
+    if (known.status === 410 || !known.retryable || suspicious) this.#version = undefined;
     if (!known.retryable && known.status !== 410) {
       this.#synced.reject(known);
       this.#synced = Promise.withResolvers();
@@ -126,13 +145,24 @@ export class ListWatch<T extends KubeObject> {
     const { minBackoffMs, maxBackoffMs } = this.#timing;
     const longest = Math.min(maxBackoffMs, minBackoffMs * 2 ** Math.min(this.#failures - 1, 10));
     const ms = longest * (0.5 + Math.random() / 2);
-    await sleep(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
+    const pausing = new AbortController();
+    this.#pausing = pausing;
+    const signal = AbortSignal.any([pausing.signal, this.#stop.signal]);
+    await sleep(ms, undefined, { signal, ref: false }).catch(() => {});
+    this.#pausing = null;
+  }
+
+  #sight(there: boolean): void {
+    if (there === (this.#lostSince === null)) return;
+    this.#lostSince = there ? null : performance.now();
+    this.#options.onSight?.();
   }
 
   async #list(): Promise<void> {
-    const { client, resource, namespace } = this.#options;
+    const { client, resource, namespace, labelSelector } = this.#options;
     const { items, resourceVersion } = await client.list<T>(resource, namespace, {
       signal: this.#stop.signal,
+      ...(labelSelector === undefined ? {} : { labelSelector }),
     });
     const listed = new Set(items.map(({ metadata }) => metadata.uid));
     for (const [uid, object] of this.#items) {
@@ -146,17 +176,19 @@ export class ListWatch<T extends KubeObject> {
   }
 
   async #watch(): Promise<void> {
-    const { client, resource, namespace } = this.#options;
+    const { client, resource, namespace, labelSelector } = this.#options;
     const spread = 0.9 + Math.random() * 0.2;
     const response = await client.stream(pathOf(resource, namespace), {
       signal: this.#stop.signal,
       query: {
         watch: true,
+        labelSelector,
         allowWatchBookmarks: true,
         resourceVersion: this.#version,
         timeoutSeconds: Math.round(this.#timing.streamSeconds * spread),
       },
     });
+    this.#sight(true);
     const watchdog = this.#watchdog(response);
     try {
       for await (const line of readLines(response)) this.#take(JSON.parse(line) as WatchEvent<T>);

@@ -11,6 +11,8 @@ export interface Resource {
 export const DEPLOYMENTS: Resource = { group: 'apps', version: 'v1', plural: 'deployments' };
 export const REPLICA_SETS: Resource = { group: 'apps', version: 'v1', plural: 'replicasets' };
 export const PODS: Resource = { group: '', version: 'v1', plural: 'pods' };
+export const JOBS: Resource = { group: 'batch', version: 'v1', plural: 'jobs' };
+export const CLAIMS: Resource = { group: '', version: 'v1', plural: 'persistentvolumeclaims' };
 export const RESOURCE_QUOTAS: Resource = { group: '', version: 'v1', plural: 'resourcequotas' };
 export const LIMIT_RANGES: Resource = { group: '', version: 'v1', plural: 'limitranges' };
 export const AUTOSCALERS: Resource = {

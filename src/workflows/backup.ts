@@ -20,6 +20,7 @@ import type { BackupInput, BackupStatus, BackupSummary } from '../domain/backup.
 import { backupDetails } from '../domain/backup.view.ts';
 import { milliseconds } from '../specs/duration.ts';
 import { haul, quick, tidy } from './backup.activities.ts';
+import { holdingJobSource, isInCluster, takeByJob } from './backup.job.ts';
 import * as messages from './backup.messages.ts';
 import type { drill } from './drill.ts';
 import { failureText } from './failure-text.ts';
@@ -71,14 +72,15 @@ async function story(run: BackupRun): Promise<void> {
     lastDrill = found.lastDrill;
     await take();
   };
+  const onWait = () => run.enter('waiting', 'waits for another backup or restore of this source', Date.now());
+  const options = { patience: LOCK_PATIENCE, onWait };
   if (locked) await prepared();
+  else if (isInCluster(policy)) await holdingJobSource(policy, options, prepared);
   else {
     const { key } = await quick.identifySource.executeWithOptions({ summary: 'which server is it' }, [
       { uriFrom: policy.spec.source.uriFrom },
     ]);
-    const onWait = () =>
-      run.enter('waiting', 'waits for another backup or restore of this source', Date.now());
-    await holdingSource(key, { patience: LOCK_PATIENCE, onWait }, prepared);
+    await holdingSource(key, options, prepared);
   }
   await drillWhenDue(run, lastDrill);
 }
@@ -87,10 +89,10 @@ async function proveOne(run: BackupRun): Promise<void> {
   const { policy } = run.input;
   const { id, run: runId, scheduledAt } = run.identity;
   run.enter('dumping', 'dumps, reads back and proves', Date.now());
-  const result: BackupSummary = await haul.takeBackup.executeWithOptions(
-    { summary: 'dump, read back, prove, publish' },
-    [{ policy, id: backupIdAt(new Date(scheduledAt)), workflow: { id, run: runId } }],
-  );
+  const work = { policy, id: backupIdAt(new Date(scheduledAt)), workflow: { id, run: runId } };
+  const result: BackupSummary = isInCluster(policy)
+    ? await takeByJob(work)
+    : await haul.takeBackup.executeWithOptions({ summary: 'dump, read back, prove, publish' }, [work]);
   run.proven(result, Date.now());
 }
 
@@ -144,7 +146,7 @@ async function giveUp(run: BackupRun, error: unknown): Promise<void> {
   }
   try {
     await tidy.sweepBackups.executeWithOptions({ summary: 'remove what is unfinished' }, [
-      { policy: run.input.policy },
+      { policy: run.input.policy, workflow: { id: run.identity.id, run: run.identity.run } },
     ]);
   } catch (left) {
     run.problem(

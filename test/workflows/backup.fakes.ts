@@ -68,6 +68,7 @@ export function fakes(server: string, change: Partial<BackupActivities> = {}): F
   const calls: string[] = [];
   const base: BackupActivities = {
     identifySource: async () => ({ key: server }),
+    identifyJobSource: async () => ({ keys: [server] }),
     prepareBackup: async () => ({
       lastVerified: '2026-11-22T01:00:00.000Z',
       lastDrill: null,

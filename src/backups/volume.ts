@@ -1,0 +1,217 @@
+/**
+ * The backups on a claim of the cluster, which neither a worker nor the command can read: short Jobs list, check and
+ * delete them, in the image and under the security context of the dump, but without its password.
+ */
+import type { PruneSummary } from '../domain/backup.types.ts';
+import { jobOf } from '../domain/backup.job-pod.ts';
+import { told } from '../domain/backup.job-log.ts';
+import { deleteScript, lookScript, type StoredArchive, verifyScript } from '../domain/backup.job-script.ts';
+import { type Candidate, type Clock, decideRetention, type Hold, type Verdict } from '../domain/retention.ts';
+import type { KubeClient } from '../kubernetes/client.ts';
+import type { BackupPolicy } from '../specs/backup.types.ts';
+import { type JobBackup, parseJobManifest } from '../specs/job-manifest.ts';
+import { runErrand } from './job-runner.ts';
+
+const MANIFEST_ENDING = '.manifest.json';
+const HOLD_PART = '.hold-';
+
+export interface VolumeFile {
+  /** As `find` names it: `f` a file, `l` a link, `d` a folder. */
+  type: string;
+  size: number;
+  /** Milliseconds. */
+  modified: number;
+}
+
+export type VolumeEntry =
+  | { id: string; state: 'verified'; manifest: JobBackup }
+  /** The manifest is there, its archive is not, or has another size. */
+  | { id: string; state: 'damaged'; manifest: JobBackup; reason: string }
+  | { id: string; state: 'invalid'; reason: string };
+
+export interface Volume {
+  location: string;
+  files: ReadonlyMap<string, VolumeFile>;
+  /** Everything that has a manifest, oldest first. */
+  entries: VolumeEntry[];
+  holds: { id: string; claimant: string; until: string }[];
+  /** The clock of the node that the Job ran on, milliseconds. */
+  clock: number;
+}
+
+export function claimText(policy: BackupPolicy): string {
+  const { namespace, pvc } = jobOf(policy);
+  return `PVC ${namespace}/${pvc}`;
+}
+
+/** Reads the claim by a short Job. Throws JobFailedError, KubeError, or the signal's reason. */
+export async function lookAtVolume(
+  client: KubeClient,
+  policy: BackupPolicy,
+  signal?: AbortSignal,
+): Promise<Volume> {
+  return readVolume(claimText(policy), await runErrand(client, policy, 'look', lookScript(policy), signal));
+}
+
+/** What the script that looks has printed. */
+export function readVolume(location: string, log: string): Volume {
+  const files = new Map<string, VolumeFile>();
+  for (const line of told(log, 'file')) {
+    const [type = '', size, modified, name = ''] = line.split(' ');
+    files.set(name, { type, size: Number(size), modified: Number(modified) * 1_000 });
+  }
+  const texts = new Map<string, string>();
+  for (const line of told(log, 'json')) {
+    const [name = '', content = ''] = line.split(' ');
+    texts.set(name, Buffer.from(content, 'base64').toString('utf8'));
+  }
+  const entries = [...files]
+    .filter(([name]) => name.endsWith(MANIFEST_ENDING))
+    .map(([name, { type }]) => entryOf(name.slice(0, -MANIFEST_ENDING.length), type, texts.get(name), files))
+    .sort((a, b) => startOf(a).localeCompare(startOf(b)));
+  const clock = Number(told(log, 'clock').at(-1)) * 1_000;
+  return { location, files, entries, holds: [...texts].flatMap(holdOf), clock };
+}
+
+function startOf(entry: VolumeEntry): string {
+  return 'manifest' in entry ? entry.manifest.startedAt : '';
+}
+
+function entryOf(
+  id: string,
+  type: string,
+  text: string | undefined,
+  files: ReadonlyMap<string, VolumeFile>,
+): VolumeEntry {
+  if (type !== 'f' || text === undefined) {
+    return { id, state: 'invalid', reason: 'its manifest is no file, or too large to be one' };
+  }
+  let manifest: JobBackup;
+  try {
+    manifest = parseJobManifest(text);
+    if (manifest.id !== id) throw new Error(`the manifest says it is of ${manifest.id}`);
+    if (!manifest.archive.name.startsWith(`${id}.`)) throw new Error('the manifest names a strange archive');
+  } catch (error) {
+    return { id, state: 'invalid', reason: (error as Error).message };
+  }
+  const { name, size } = manifest.archive;
+  const found = files.get(name);
+  if (found?.type === 'f' && found.size === size) return { id, state: 'verified', manifest };
+  const reason =
+    found?.type === 'f'
+      ? `its archive ${name} has ${found.size} bytes instead of ${size}`
+      : `its archive ${name} is missing`;
+  return { id, state: 'damaged', manifest, reason };
+}
+
+/** A hold that cannot be read is one all the same, and for ever. */
+function holdOf([name, text]: [string, string]) {
+  const at = name.indexOf(HOLD_PART);
+  if (at < 0) return [];
+  try {
+    const { claimant, until } = JSON.parse(text) as { claimant: string; until: string };
+    return [{ id: name.slice(0, at), claimant, until }];
+  } catch {
+    return [{ id: name.slice(0, at), claimant: 'a note that cannot be read', until: '' }];
+  }
+}
+
+/** Verified backups of a policy, newest first. */
+export function verifiedIn(volume: Volume, policy: string): JobBackup[] {
+  return volume.entries
+    .flatMap((entry) =>
+      entry.state === 'verified' && entry.manifest.policy === policy ? [entry.manifest] : [],
+    )
+    .reverse();
+}
+
+/** Verdicts on everything that lies on the claim. */
+export function volumeVerdicts(volume: Volume, policy: BackupPolicy, clocks: readonly Clock[]): Verdict[] {
+  const { metadata, spec } = policy;
+  const all = [...clocks, { name: 'the node of the Job', time: volume.clock }];
+  return decideRetention({
+    policy: metadata.name,
+    rules: spec.retention,
+    timezone: spec.schedule.timezone,
+    found: [...volume.entries.map(candidateOf), ...foreignArchives(volume)],
+    holds: activeHolds(volume, Math.min(...all.map(({ time }) => time))),
+    clocks: all,
+  });
+}
+
+function candidateOf(entry: VolumeEntry): Candidate {
+  if (!('manifest' in entry)) return { id: entry.id, policy: null, state: 'unreadable', at: '', link: false };
+  const { policy, startedAt } = entry.manifest;
+  const state = entry.state === 'verified' ? 'verified' : 'failed';
+  return { id: entry.id, policy, state, at: startedAt, link: false };
+}
+
+/** Shown so that nobody wonders, never deleted. */
+function foreignArchives({ files, entries }: Volume): Candidate[] {
+  const ours = new Set(
+    entries.flatMap((entry) => ('manifest' in entry ? [entry.manifest.archive.name] : [])),
+  );
+  return [...files]
+    .filter(([name, { type }]) => type !== 'd' && !name.endsWith('.json') && !ours.has(name))
+    .map(([name, { type, modified }]) => ({
+      id: name,
+      policy: null,
+      state: 'unverified' as const,
+      at: new Date(modified).toISOString(),
+      link: type === 'l',
+    }));
+}
+
+function activeHolds({ holds }: Volume, now: number): Hold[] {
+  return holds
+    .filter(({ until }) => !(Date.parse(until) <= now))
+    .map(({ id, claimant, until }) => ({ id, reason: `${claimant}, until ${until}` }));
+}
+
+/** Decides on the claim as it is now, and deletes what no rule keeps. Throws as {@link lookAtVolume} does. */
+export async function pruneVolume(
+  client: KubeClient,
+  policy: BackupPolicy,
+  clocks: readonly Clock[],
+  signal?: AbortSignal,
+): Promise<PruneSummary> {
+  const volume = await lookAtVolume(client, policy, signal);
+  const verdicts = volumeVerdicts(volume, policy, clocks);
+  const byId = new Map(volume.entries.map((entry) => [entry.id, entry]));
+  const doomed = verdicts.flatMap(({ id, verdict }) => {
+    const entry = byId.get(id);
+    return verdict === 'delete' && entry && 'manifest' in entry ? [storedOf(entry.manifest)] : [];
+  });
+  const [newest] = verifiedIn(volume, policy.metadata.name);
+  if (doomed.length === 0 || !newest) return { kept: verdicts.length, deleted: [], problems: [] };
+  const script = deleteScript(policy, storedOf(newest), doomed);
+  const log = await runErrand(client, policy, 'delete', script, signal);
+  const deleted = told(log, 'deleted');
+  return { kept: verdicts.length - deleted.length, deleted, problems: told(log, 'kept') };
+}
+
+export function storedOf({ id, archive }: JobBackup): StoredArchive {
+  return { id, archive: archive.name, size: archive.size, sha256: archive.sha256 };
+}
+
+export interface Checked {
+  backup: string;
+  whole: boolean;
+  reason: string | null;
+}
+
+/** Reads archives on the claim from end to end. Throws as {@link lookAtVolume} does. */
+export async function verifyVolume(
+  client: KubeClient,
+  policy: BackupPolicy,
+  backups: readonly JobBackup[],
+  signal?: AbortSignal,
+): Promise<Checked[]> {
+  const script = verifyScript(policy, backups.map(storedOf));
+  const found = told(await runErrand(client, policy, 'verify', script, signal), 'checked');
+  return backups.map(({ id }) => {
+    const said =
+      found.find((line) => line.startsWith(`${id} `))?.slice(id.length + 1) ?? 'it was not checked';
+    return { backup: id, whole: said === 'whole', reason: said === 'whole' ? null : said };
+  });
+}

@@ -1,0 +1,53 @@
+// What a backup by mongodump in a Job says about itself: `ID.manifest.json` on the claim, written last. It holds less than
+// the manifest of Slipway's own engine, for the tools of the image tell less; and it never says more than was proven.
+import { z } from 'zod';
+import { backupId } from './manifest.ts';
+
+const count = z.int().nonnegative();
+const time = z.iso.datetime();
+
+const jobManifestSchema = z.strictObject({
+  kind: z.literal('slipway-job-backup'),
+  version: z.literal(1),
+  id: backupId,
+  policy: z.string().min(1),
+  /** Workflow id and run id. */
+  owner: z.string().min(1),
+  archive: z.strictObject({
+    name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/),
+    size: count,
+    sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'),
+    compression: z.enum(['none', 'gzip']),
+  }),
+  /** As mongodump counted them. */
+  namespaces: count,
+  documents: count,
+  /** Size of the archive without its compression. */
+  bytes: count,
+  startedAt: time,
+  storedAt: time,
+  /** When the archive had been read back: same SHA-256, whole gzip stream, read to its end by mongorestore. */
+  verifiedAt: time,
+  dumpMs: count,
+  proveMs: count,
+  tool: z.string(),
+});
+
+export type JobBackup = z.infer<typeof jobManifestSchema>;
+
+/**
+ * Reads a manifest strictly.
+ * @throws Error that names the first field that is wrong
+ */
+export function parseJobManifest(text: string): JobBackup {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new Error('the manifest is not JSON', { cause });
+  }
+  const result = jobManifestSchema.safeParse(json);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new Error(`the manifest is not valid: ${issue?.path.join('.') || 'whole'}: ${issue?.message}`);
+}
