@@ -37,7 +37,7 @@ async function readFacts(
   const { namespace, name } = target;
   const list = <T extends KubeObject>(resource: Resource, labelSelector?: string): Promise<Readable<T>> =>
     readable(() => client.list<T>(resource, namespace, { signal, ...(labelSelector && { labelSelector }) }));
-  const reading = readable(async () => ({ items: [await readDeployment(client, target, signal)] }));
+  const reading = readable(async () => ({ items: [await readDeployment(client, target, { signal })] }));
   const below = async <T extends KubeObject>(resource: Resource): Promise<Readable<T>> => {
     const read = await reading;
     const deployment = 'items' in read ? read.items[0] : null;

@@ -1,9 +1,11 @@
 /** Waiting for a workload to look different, on the shared live copies: no polling, however long it takes. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Observed, observe } from '../domain/observe.ts';
+import { type Observed, observe, unseen } from '../domain/observe.ts';
+import { UNSEEN_DIGEST } from '../domain/names.ts';
 import type { Deployment, Pod, ReplicaSet, WorkloadObjects } from '../domain/objects.types.ts';
 import { controllerOf } from '../domain/owner.ts';
 import type { Observation } from '../domain/workload.types.ts';
+import { KubeError } from '../kubernetes/errors.ts';
 import type { Kube } from '../kubernetes/kube.ts';
 import type { NamespaceCache } from '../kubernetes/namespace-cache.ts';
 import { PODS, REPLICA_SETS } from '../kubernetes/paths.ts';
@@ -13,41 +15,84 @@ import type { WatchInput } from './release.types.ts';
 
 /** Changes come in bursts (a ReplicaSet, its pods, the Deployment's status); one answer for a burst is enough. */
 const COALESCE_MS = 60;
+/** API servers are restarted one after the other; a shorter silence is not worth a word. */
+const LOST_AFTER_MS = 3_000;
+const SILENCE = 'the API server does not answer';
+/** Pauses between tries while it is known that nobody answers. */
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
 /** Timers of Node end at 24.8 days. */
 const MAX_TIMER_MS = 86_400_000;
 
-/** Resolves with the first observation whose digest is not `seen`. Throws KubeError, or the signal's reason. */
+/**
+ * Resolves with the first observation whose digest is not `seen`; that the workload cannot be seen for the time being is
+ * one too. Throws KubeError, or the signal's reason.
+ */
 export async function watchWorkload(
   kube: Kube,
   input: WatchInput,
   signal: AbortSignal,
 ): Promise<Observation> {
-  const { target, uid } = input;
-  using lease = kube.caches.lease(target.namespace);
+  using lease = kube.caches.lease(input.target.namespace);
   const { cache } = lease;
-  // One fresh read, so that what this very release wrote a moment ago is never overlooked.
-  const [fresh] = await Promise.all([
-    readDeployment(kube.client, target, signal),
-    abortable(cache.synced(), signal),
-  ]);
-  if (fresh?.metadata.uid !== uid) return look(kube, null, input).observation;
-  cache.offer(fresh);
-  const wake = wakeUp(cache, uid);
+  const wake = wakeUp(cache, input.uid);
   try {
+    const first = await firstLook(kube, cache, input, signal);
+    if (first) return first;
     for (;;) {
-      const { observation, due } = look(kube, cache.workload(uid), input);
+      const now = performance.now();
+      const lostFrom = cache.lostSince === null ? null : cache.lostSince + LOST_AFTER_MS;
+      if (lostFrom !== null && (lostFrom <= now || input.seen === UNSEEN_DIGEST)) {
+        if (input.seen !== UNSEEN_DIGEST) return unseen(kube.client.now(), SILENCE);
+        await wake.next(null, signal);
+        continue;
+      }
+      const { observation, due } = look(kube, cache.workload(input.uid), input);
       if (observation.digest === input.seen) {
-        await wake.next(due === null ? null : due - kube.client.now(), signal);
+        const inMs = [
+          due === null ? null : due - kube.client.now(),
+          lostFrom === null ? null : lostFrom - now,
+        ];
+        await wake.next(soonest(inMs), signal);
       } else if (isUrgent(observation) || input.seen === null) {
         return observation;
       } else {
         await sleep(COALESCE_MS, undefined, { signal });
-        const { observation: settled } = look(kube, cache.workload(uid), input);
+        const { observation: settled } = look(kube, cache.workload(input.uid), input);
         if (settled.digest !== input.seen) return settled;
       }
     }
   } finally {
     wake.dispose();
+  }
+}
+
+/**
+ * One fresh read, so that what this very release wrote a moment ago is never overlooked; then the copies are waited for.
+ * Answers what is to be told at once: that the workload is gone, or that nobody answers.
+ */
+async function firstLook(
+  kube: Kube,
+  cache: NamespaceCache,
+  input: WatchInput,
+  signal: AbortSignal,
+): Promise<Observation | null> {
+  const { target, uid, seen } = input;
+  const known = seen === UNSEEN_DIGEST;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const fresh = await readDeployment(kube.client, target, { signal, ...(known && { attempts: 1 }) });
+      if (fresh?.metadata.uid !== uid) return look(kube, null, input).observation;
+      cache.offer(fresh);
+      const patience = known ? null : LOST_AFTER_MS;
+      if (await within(abortable(cache.synced(), signal), patience)) return null;
+      return unseen(kube.client.now(), SILENCE);
+    } catch (error) {
+      if (!(error instanceof KubeError) || !error.retryable) throw error;
+      if (!known) return unseen(kube.client.now(), error.message);
+      const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempt, 10));
+      await sleep(longest * (0.5 + Math.random() / 2), undefined, { signal });
+    }
   }
 }
 
@@ -57,7 +102,7 @@ export async function observeWorkload(
   input: WatchInput,
   signal: AbortSignal,
 ): Promise<Observation> {
-  const deployment = await readDeployment(kube.client, input.target, signal);
+  const deployment = await readDeployment(kube.client, input.target, { signal });
   const objects = deployment && (await readWorkload(kube, deployment, signal));
   return look(kube, objects, input).observation;
 }
@@ -121,4 +166,23 @@ async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/** Waits for a promise, at most so long; whether it was kept. Its failure is thrown. */
+async function within(promise: Promise<void>, ms: number | null): Promise<boolean> {
+  if (ms === null) return await promise.then(() => true);
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([promise.then(() => true), over]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function soonest(times: (number | null)[]): number | null {
+  const known = times.filter((time) => time !== null);
+  return known.length > 0 ? Math.min(...known) : null;
 }

@@ -38,3 +38,5 @@ export const RECORD_ANNOTATION = 'slipway.dev/release';
 export const HELD_MIN_READY_SECONDS = 31_536_000;
 /** progressDeadlineSeconds of a held workload; the API wants it larger than minReadySeconds. */
 export const HELD_PROGRESS_DEADLINE_SECONDS = 31_536_600;
+/** Digest of every observation that says that the workload cannot be seen at the moment. */
+export const UNSEEN_DIGEST = 'unseen';

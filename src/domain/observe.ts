@@ -3,6 +3,7 @@ import type { PodGuard } from '../specs/release.types.ts';
 import { fingerprint } from './digest.ts';
 import { driftOf, type Expected } from './drift.ts';
 import { healthOf, readySince } from './health.ts';
+import { UNSEEN_DIGEST } from './names.ts';
 import type { Deployment, Pod, ReplicaSet, WorkloadObjects } from './objects.types.ts';
 import { controllerOf } from './owner.ts';
 import { holdOf, isOurs, recordState } from './record.ts';
@@ -154,6 +155,11 @@ function recordOf(deployment: Deployment, actor: { id: string; run: string }): O
   const found = recordState(deployment);
   if (found.state !== 'live') return 'none';
   return isOurs(found.record, actor) ? 'ours' : 'other';
+}
+
+/** That the workload cannot be seen for the time being, and why. `now` as for {@link observe}. */
+export function unseen(now: number, why: string): Observation {
+  return { ...missing(now), digest: UNSEEN_DIGEST, missing: false, unseen: why };
 }
 
 function missing(now: number): Observation {

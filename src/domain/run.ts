@@ -45,7 +45,10 @@ export class ReleaseRun {
   facts: WorkloadFacts | null = null;
   plan: Plan | null = null;
   findings: Finding[] = [];
+  /** How the workload looked last. */
   observation: Observation | null = null;
+  /** Why the workload cannot be seen at the moment; nothing moves forward then. */
+  unseen: string | null = null;
   /** Set when the first write may have happened: from here on there is something to undo. */
   begun = false;
   /** The first write has landed: the workload carries this release's record. */
@@ -214,6 +217,15 @@ export class ReleaseRun {
     }
   }
 
+  /** Unknown never promotes: what cannot be seen bakes no further, and is seen anew before anything moves. */
+  #sight(unseen: string | null, now: number): void {
+    if ((unseen === null) !== (this.unseen === null)) {
+      this.note(unseen === null ? 'the workload is seen again' : `nothing moves, since ${unseen}`, now);
+    }
+    this.unseen = unseen;
+    this.#retime(now);
+  }
+
   /** From here on only what is seen anew counts. */
   forget(): void {
     this.observation = null;
@@ -282,13 +294,14 @@ export class ReleaseRun {
 
   /** The canary is at the current aim and ready. */
   get settled(): boolean {
-    return this.nextMove()?.kind === 'reached';
+    return this.unseen === null && this.nextMove()?.kind === 'reached';
   }
 
   /** The rollout to the new revision has come to its end. */
   get launched(): boolean {
     const seen = this.observation;
     return (
+      this.unseen === null &&
       seen !== null &&
       seen.complete &&
       seen.hold === null &&
@@ -310,6 +323,7 @@ export class ReleaseRun {
   /** What a release that does not get on is waiting for, or an empty text. */
   get standstill(): string {
     const seen = this.observation;
+    if (this.unseen) return this.unseen;
     if (!seen) return this.begun ? 'the workload has not been seen since the first write' : '';
     const { canary } = seen;
     return canary.ready < canary.pods ? `${canary.ready} of ${canary.pods} new pods are ready` : '';
@@ -319,7 +333,12 @@ export class ReleaseRun {
   get restored(): boolean {
     const seen = this.observation;
     return (
-      seen !== null && seen.complete && seen.hold === null && seen.canary.pods === 0 && seen.record !== 'ours'
+      this.unseen === null &&
+      seen !== null &&
+      seen.complete &&
+      seen.hold === null &&
+      seen.canary.pods === 0 &&
+      seen.record !== 'ours'
     );
   }
 
@@ -440,7 +459,9 @@ export class ReleaseRun {
     const moving = !this.#paused && !this.stop && !this.outcome;
     const underway = this.#phase === 'progressing' || this.#phase === 'baking' || this.#phase === 'promoting';
     run(this.#deadline, moving && this.begun && underway, now);
-    if (this.#clock) run(this.#clock.watch, moving, now);
+    // A bake and a guard watch; a gate waits for people, who need no eyes of ours.
+    const watching = this.#phase === 'baking' || this.#phase === 'guarding';
+    if (this.#clock) run(this.#clock.watch, moving && !(watching && this.unseen), now);
     this.changes++;
   }
 }

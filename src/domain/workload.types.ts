@@ -101,4 +101,6 @@ export interface Observation {
   drift: Drift[];
   /** The workload is gone (deleted or recreated with another uid). */
   missing: boolean;
+  /** Why the workload cannot be seen at the moment; then nothing else in here is known. */
+  unseen?: string;
 }

@@ -82,7 +82,10 @@ export class NamespaceCache {
   readonly #listeners = new Map<string, Set<() => void>>();
 
   constructor(client: KubeClient, namespace: string, timing?: Partial<ListWatchTiming>) {
-    const common = { client, namespace, ...(timing && { timing }) };
+    const onSight = (): void => {
+      for (const listeners of this.#listeners.values()) for (const listener of listeners) listener();
+    };
+    const common = { client, namespace, onSight, ...(timing && { timing }) };
     this.#deployments = new ListWatch<Deployment>({
       ...common,
       resource: DEPLOYMENTS,
@@ -111,6 +114,16 @@ export class NamespaceCache {
   /** Resolves when all three copies are complete. Rejects with a KubeError when reading is forbidden. */
   async synced(): Promise<void> {
     await Promise.all([this.#deployments.synced, this.#replicaSets.synced, this.#pods.synced]);
+  }
+
+  /**
+   * Since when at least one of the copies has not been kept up to date, by `performance.now()`; `null` while all are.
+   * Who subscribed to a workload is called when this changes.
+   */
+  get lostSince(): number | null {
+    const since = [this.#deployments, this.#replicaSets, this.#pods].map(({ lostSince }) => lostSince);
+    const known = since.filter((time) => time !== null);
+    return known.length > 0 ? Math.min(...known) : null;
   }
 
   /** A workload as the copies have it, `null` when there is no Deployment of this UID. */

@@ -2,7 +2,7 @@
 import type { Deployment } from '../domain/objects.types.ts';
 import type { Decision } from '../domain/record-patch.ts';
 import type { Target } from '../domain/workload.types.ts';
-import type { KubeClient } from './client.ts';
+import type { CallOptions, KubeClient } from './client.ts';
 import { KubeError } from './errors.ts';
 import { DEPLOYMENTS } from './paths.ts';
 
@@ -24,10 +24,10 @@ export type Written =
 export async function readDeployment(
   client: KubeClient,
   { namespace, name }: Target,
-  signal?: AbortSignal,
+  options: Pick<CallOptions, 'signal' | 'attempts'> = {},
 ): Promise<Deployment | null> {
   try {
-    return await client.get<Deployment>(DEPLOYMENTS, namespace, name, { signal });
+    return await client.get<Deployment>(DEPLOYMENTS, namespace, name, options);
   } catch (error) {
     if (error instanceof KubeError && error.reason === 'NotFound') return null;
     throw error;
@@ -49,7 +49,7 @@ export async function decideAndPatch(
   const { signal, dryRun = false } = options;
   let { glimpse } = options;
   for (let attempt = 1; ; attempt++) {
-    const deployment = glimpse ?? (await readDeployment(client, target, signal));
+    const deployment = glimpse ?? (await readDeployment(client, target, { signal }));
     if (!deployment || (uid !== null && deployment.metadata.uid !== uid))
       throw gone(target, deployment !== null);
     const decision = decide(deployment);

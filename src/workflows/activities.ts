@@ -19,12 +19,12 @@ export const ahead = proxyActivities<ReleaseActivities>({
   retry: eager,
 });
 
-/** The way back: first in line on the worker, and patient. */
+/** The way back: first in line on the worker, patient, and there as soon as the API server is. */
 export const back = proxyActivities<ReleaseActivities>({
   startToCloseTimeout: '20s',
   scheduleToCloseTimeout: PATIENCE_BACK,
   heartbeatTimeout: '5s',
-  retry: eager,
+  retry: { ...eager, maximumInterval: '1s' },
   priority: { priorityKey: 1 },
 });
 

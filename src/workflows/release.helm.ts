@@ -1,5 +1,5 @@
 /** The helm: every write on the way to 100 %. The only place that moves pods forward. */
-import { ApplicationFailure, condition } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import { firstHold, holdFields, limitsOf, type RollingStrategy } from '../domain/canary.ts';
 import { FAILURE } from '../domain/failures.ts';
 import { rollsFreely, strategyOf, targetOf } from '../domain/plan.ts';
@@ -56,9 +56,16 @@ export async function keepSteering(run: ReleaseRun): Promise<void> {
     const hold = holdFields(move.hold, before.replicas, strategyOf(run.release, undo.strategy));
     run.steering = true;
     try {
-      await ahead.adjust.executeWithOptions({ summary: `move to ${run.settleText}` }, [
-        { actor: who.actor, target: who.target, uid: who.uid, undo, hold, replicas: before.replicas },
-      ]);
+      const input = {
+        actor: who.actor,
+        target: who.target,
+        uid: who.uid,
+        undo,
+        hold,
+        replicas: before.replicas,
+      };
+      const summary = `move to ${run.settleText}`;
+      if (!(await whileSeen(run, () => ahead.adjust.executeWithOptions({ summary }, [input])))) continue;
       await happens(() => run.observation !== before, ECHO, 'see the move');
     } finally {
       run.steering = false;
@@ -76,8 +83,30 @@ export async function goAllTheWay(run: ReleaseRun): Promise<void> {
     await condition(() => run.launched && !run.paused);
   }
   run.expect = 'promoted';
-  await ahead.promote.executeWithOptions({ summary: 'give the workload its own strategy back' }, [
-    undoInput(run),
-  ]);
+  const summary = 'give the workload its own strategy back';
+  while (!(await whileSeen(run, () => ahead.promote.executeWithOptions({ summary }, [undoInput(run)]))))
+    await condition(() => run.unseen === null && !run.paused);
   await condition(() => run.launched && !run.paused);
+}
+
+/**
+ * Writes, unless the workload is lost from sight before the write got through: then it is given up, since what it was
+ * decided on is no longer known. Answers whether it was written.
+ */
+async function whileSeen(run: ReleaseRun, write: () => Promise<unknown>): Promise<boolean> {
+  const scope = new CancellationScope();
+  const writing = scope.run(write);
+  writing.catch(() => {});
+  // Ends when the voyage is cancelled too; its scope then cancels the write by itself.
+  await Promise.race([writing.catch(() => {}), condition(() => run.unseen !== null).catch(() => {})]);
+  const lost = run.unseen !== null;
+  if (lost) scope.cancel();
+  try {
+    // It may be on its way: nothing else is decided before it has landed or failed.
+    await writing;
+    return true;
+  } catch (error) {
+    if (lost && isCancellation(error)) return false;
+    throw error;
+  }
 }

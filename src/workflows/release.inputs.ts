@@ -2,6 +2,7 @@
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { UndoInput, WatchInput } from '../activities/release.types.ts';
 import { FAILURE } from '../domain/failures.ts';
+import { UNSEEN_DIGEST } from '../domain/names.ts';
 import { rollsFreely, strategyOf } from '../domain/plan.ts';
 import type { ReleaseRun } from '../domain/run.ts';
 
@@ -34,6 +35,6 @@ export function watchInput(run: ReleaseRun): WatchInput {
     settle: run.settle,
     expect: run.expect,
     accepted: run.accepted,
-    seen: run.observation?.digest ?? null,
+    seen: run.unseen === null ? (run.observation?.digest ?? null) : UNSEEN_DIGEST,
   };
 }
