@@ -59,7 +59,12 @@ class RestoreRun {
     const onProgress = (bytes: number) => this.#progress.report({ bytes });
     const { plan, proof } = await previewRestore(this.#client, { ...this.#options, onProgress });
     this.#keepsZeroTimestamps = (await serverFacts(this.#client)).majorMinor[0] >= 8;
-    const journal = new RestoreJournal(this.#client, this.#options.id, plan, fingerprint(proof, plan));
+    const journal = new RestoreJournal(
+      this.#client,
+      this.#options.id,
+      plan,
+      fingerprint(proof, plan, this.#options.rollForward?.digest),
+    );
     const resumed = await journal.phase();
     if (resumed !== 'swapping') {
       this.#assertMayReplace(plan);
@@ -154,8 +159,8 @@ function result(
 }
 
 /** Same archive, same names: only then may a later run go on with what an earlier one has staged. */
-function fingerprint(proof: ArchiveProof, plan: RestorePlan): string {
-  const hash = createHash('sha256').update(proof.sha256);
+function fingerprint(proof: ArchiveProof, plan: RestorePlan, slices = ''): string {
+  const hash = createHash('sha256').update(proof.sha256).update(slices);
   for (const { source, db, collection, staging } of plan.items)
     hash.update(JSON.stringify([source, db, collection, staging]));
   return hash.digest('hex');

@@ -39,7 +39,12 @@ export interface RestoreItem {
 }
 
 export interface RestorePlan {
+  /** What there will be at the target. */
   items: RestoreItem[];
+  /** What is loaded from the archive, where slices of the oplog carry it forward to `items`; else `items` is. */
+  loads?: RestoreItem[];
+  /** Databases in which something is staged, where they are not just those of `items`. */
+  databases?: string[];
   /** Namespaces of the archive that are left out, and why. */
   skipped: { source: string; reason: string }[];
   /** The archive holds users and roles of the whole server, or of one database. */
@@ -195,7 +200,8 @@ function parseMetadata(description: CollectionDescription): {
   }
 }
 
-function assertNoClash(items: readonly RestoreItem[]): void {
+/** @throws RestorePlanError when two would bear one name */
+export function assertNoClash(items: readonly RestoreItem[]): void {
   const sources = new Map<string, string>();
   for (const { db, collection, source } of items) {
     const target = `${db}.${collection}`;
@@ -205,7 +211,8 @@ function assertNoClash(items: readonly RestoreItem[]): void {
   }
 }
 
-async function findTargets(client: MongoClient, items: RestoreItem[]): Promise<void> {
+/** Looks what bears each item's name at the target now. */
+export async function findTargets(client: MongoClient, items: RestoreItem[]): Promise<void> {
   for (const db of new Set(items.map((planned) => planned.db))) {
     const existing = new Map<string, string>();
     for await (const { name, type } of client.db(db).listCollections({}, { nameOnly: true }))

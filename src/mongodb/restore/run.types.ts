@@ -5,6 +5,7 @@ import type { EncryptionKey } from '../../storage/encryption.ts';
 import type { ClusterTime } from '../dump/consistency.ts';
 import type { FailedDocument } from '../raw-write.ts';
 import type { RestoreItem, RestorePlan, RestoreSelection } from './plan.ts';
+import type { RollForward } from './roll-forward.ts';
 
 export type RestorePhase = 'verify' | 'load' | 'compare' | 'replay' | 'indexes' | 'swap' | 'users' | 'done';
 
@@ -26,6 +27,8 @@ export interface RestoreSource extends RestoreSelection {
   key?: EncryptionKey | undefined;
   /** When given, the archive must be the one that this manifest describes. */
   manifest?: BackupManifest | undefined;
+  /** Carries what the archive holds forward to a later moment. Made for the same selection. */
+  rollForward?: RollForward | undefined;
 }
 
 export interface RestoreOptions extends RestoreSource {

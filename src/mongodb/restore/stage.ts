@@ -40,6 +40,12 @@ export interface StagingRun {
  * @throws RestoreFailedError when a document was refused or is not there afterwards, and errors of reading or the driver
  */
 export async function fillStaging(run: StagingRun): Promise<void> {
+  await loadArchive({ ...run, plan: { ...run.plan, items: run.plan.loads ?? run.plan.items } });
+  await rollForward(run);
+  await indexStaged(run);
+}
+
+async function loadArchive(run: StagingRun): Promise<void> {
   const { client, options, plan, progress, keepsZeroTimestamps } = run;
   const { signal } = options;
   const stored = storedItems(plan);
@@ -51,13 +57,29 @@ export async function fillStaging(run: StagingRun): Promise<void> {
   } finally {
     await loader.finish().catch(() => undefined); // no insert may go on when the staging is dropped
   }
-  await indexStaged(run);
+}
+
+/** What the plan said there would be must be what there is. */
+async function rollForward({ client, options, plan, progress }: StagingRun): Promise<void> {
+  const { rollForward: forward, id, signal } = options;
+  if (!forward) return;
+  const { bytes: total } = await forward.scan();
+  progress.enter('replay', total);
+  const items = await forward.carryOut(client, id, plan.loads ?? [], {
+    signal,
+    onProgress: (bytes, entries) => progress.add('oplog', bytes, entries),
+  });
+  const names = (all: readonly RestoreItem[]) =>
+    all.map(({ source, staging }) => `${source} ${staging}`).join();
+  if (names(items) !== names(plan.items))
+    throw new RestoreFailedError('after the replay there are other collections than were planned');
+  for (const [at, item] of items.entries()) plan.items[at] = { ...item, replaces: plan.items[at]?.replaces };
 }
 
 /** Removes what an earlier run of this id has left. */
-export async function dropStaging(client: MongoClient, { items }: RestorePlan, id: string): Promise<void> {
+export async function dropStaging(client: MongoClient, plan: RestorePlan, id: string): Promise<void> {
   const prefix = `${stagingPrefix}${id}_`;
-  for (const db of new Set(items.map((item) => item.db))) {
+  for (const db of new Set(plan.databases ?? plan.items.map((item) => item.db))) {
     const names = await namesIn(client.db(db), prefix);
     for (const name of names.keys()) await dropIfThere(client.db(db), name);
   }
