@@ -99,7 +99,7 @@ export async function openStorage(destination: Destination, from: SettingsSource
   if ('directory' in destination) return new DirectoryStorage(destination.directory);
   if ('s3' in destination) return await openS3(destination.s3, from);
   throw new SettingMissingError(
-    'a destination.job keeps its archives in the cluster, out of the reach of the worker',
+    `the archives of a destination.job lie on ${destination.job.namespace}/${destination.job.pvc}, out of the reach of the worker; mount the claim and give the file: slipway restore --archive FILE`,
   );
 }
 

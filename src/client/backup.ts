@@ -68,7 +68,6 @@ export class BackupClient {
 
   /** Makes the Schedule what the policy says. A paused one stays paused. */
   async apply(policy: BackupPolicy): Promise<'created' | 'updated'> {
-    assertCarriedOut(policy);
     const desired = scheduleOptions(policy, Date.now());
     const handle = this.#handle(policy.metadata.name);
     const update = () =>
@@ -134,7 +133,6 @@ export class BackupClient {
 
   /** Starts a backup now, also of a paused policy. */
   async run(policy: BackupPolicy, starter: string): Promise<RunRef> {
-    assertCarriedOut(policy);
     const { name } = policy.metadata;
     const input: BackupInput = { policy, trigger: 'manual', starter, locked: false };
     return await this.#start(BACKUP_WORKFLOW.backup, backupRunId(name, new Date()), input, {
@@ -277,16 +275,6 @@ export class BackupClient {
       }
     });
   }
-}
-
-/** Better no schedule than one whose every run fails. */
-function assertCarriedOut({ metadata, spec }: BackupPolicy): void {
-  if (!('job' in spec.destination)) return;
-  throw new SlipwayError(
-    'bad-setting',
-    `policy ${metadata.name}: found destination.job; workers carry out directory and s3. ` +
-      'For a Job of the cluster, apply what `slipway backup manifest --cronjob` prints',
-  );
 }
 
 function notSetUp(error: unknown): SlipwayError | null {

@@ -284,6 +284,13 @@ const spec = fields({
       `must be a secret of namespace ${inCluster.namespace} with ${needed}`,
     );
   }
+  if (value.source.uriFrom.secret?.srv !== undefined) {
+    sentence(
+      context,
+      ['source', 'uriFrom', 'secret', 'srv'],
+      'does not go with destination.job; let the key hold the whole connection string (mongodb+srv://...), without host',
+    );
+  }
   const single = value.source.databases === null || value.source.databases.length === 1;
   if (!single || value.source.include.length > 0 || value.source.exclude.length > 0) {
     sentence(

@@ -81,6 +81,11 @@ export function parseManifest(text: string): BackupManifest {
   } catch (cause) {
     throw new Error('the manifest is not JSON', { cause });
   }
+  if ((json as { kind?: unknown } | null)?.kind === 'slipway-job-backup') {
+    throw new Error(
+      'it was made by mongodump in a Job, which has another manifest; slipway restore --archive brings it back',
+    );
+  }
   const result = manifestSchema.safeParse(json);
   if (result.success) return result.data;
   const [issue] = result.error.issues;

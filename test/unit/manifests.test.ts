@@ -8,7 +8,7 @@ import type { PodDisruptionBudget } from 'kubernetes-types/policy/v1.js';
 import type { Role, RoleBinding } from 'kubernetes-types/rbac/v1.js';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { ACCESS_RULES } from '../../src/domain/preflight-access.ts';
+import { ACCESS_RULES, JOB_ACCESS_RULES } from '../../src/domain/preflight-access.ts';
 import { parseRelease } from '../../src/specs/release.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
@@ -207,15 +207,18 @@ describe.each(all<Service>('Service').map((service) => [service.metadata.name, s
   },
 );
 
-describe('the rights of the worker', () => {
-  const [role] = all<Role>('Role');
-  const [binding] = all<RoleBinding>('RoleBinding');
+describe.each([
+  ['slipway-release', 'a release', ACCESS_RULES],
+  ['slipway-backup-job', 'a backup by a Job', JOB_ACCESS_RULES],
+] as const)('the rights of the worker by Role %s', (name, who, rules) => {
+  const role = all<Role>('Role').find(({ metadata }) => metadata.name === name);
+  const binding = all<RoleBinding>('RoleBinding').find(({ metadata }) => metadata.name === name);
 
-  test('are exactly those that a release uses and preflight asks for', () => {
+  test(`are exactly those that ${who} uses and preflight asks for`, () => {
     const granted = role?.rules?.flatMap(({ apiGroups, resources, verbs }) =>
       (resources ?? []).map((resource) => `${apiGroups?.join()}/${resource}: ${verbs.join(' ')}`),
     );
-    const used = ACCESS_RULES.map(({ group, resource, verbs }) => `${group}/${resource}: ${verbs.join(' ')}`);
+    const used = rules.map(({ group, resource, verbs }) => `${group}/${resource}: ${verbs.join(' ')}`);
     expect(granted).toEqual(used);
     expect(granted?.join()).not.toMatch(/[*]|secrets/);
     expect(items.filter(({ kind }) => kind === 'ClusterRole' || kind === 'ClusterRoleBinding')).toEqual([]);
@@ -230,9 +233,13 @@ describe('the rights of the worker', () => {
         namespace: worker?.metadata.namespace,
       },
     ]);
-    expect(binding?.roleRef).toMatchObject({ kind: 'Role', name: role?.metadata.name });
+    expect(binding?.roleRef).toMatchObject({ kind: 'Role', name });
     expect([role?.metadata.namespace, binding?.metadata.namespace]).toEqual([undefined, undefined]);
   });
+});
+
+test('there are no other rights', () => {
+  expect(all<Role>('Role')).toHaveLength(2);
 });
 
 describe.each(all<NetworkPolicy>('NetworkPolicy').map((policy) => [policy.metadata.name, policy] as const))(
@@ -268,7 +275,9 @@ test('the kustomization lists every file but the one that is applied per target 
     resources: string[];
   };
   const files = readdirSync(join(ROOT, 'deploy/kubernetes')).filter((name) => name.endsWith('.yaml'));
-  expect([...resources, 'kustomization.yaml', 'target-namespace.yaml'].sort()).toEqual(files.sort());
+  expect(
+    [...resources, 'kustomization.yaml', 'target-namespace.yaml', 'target-namespace-backup.yaml'].sort(),
+  ).toEqual(files.sort());
 });
 
 test('no Secret in the repository holds anything but a placeholder', () => {
