@@ -195,6 +195,8 @@ export class ReleaseRun {
 
   /** Takes an observation in: what guards say, drift, and a plan for a new replica count. */
   observed(observation: Observation, now: number): void {
+    this.#sight(observation.unseen ?? null, now);
+    if (observation.unseen !== undefined) return;
     this.observation = this.leaving ? { ...observation, drift: [] } : observation;
     this.changes++;
     if (this.facts && this.plan && observation.replicas > 0 && observation.replicas !== this.plan.replicas) {
