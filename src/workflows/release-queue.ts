@@ -1,7 +1,6 @@
 /** Releases that wait for another release of the same workload: started one after the other, as soon as the way is free. */
 import {
   allHandlersFinished,
-  ApplicationFailure,
   CancellationScope,
   condition,
   getExternalWorkflowHandle,
@@ -22,6 +21,7 @@ import { releaseId, WORKFLOW } from '../domain/names.ts';
 import type { EnqueueCommand, QueueStatus } from '../domain/release.types.ts';
 import { queueing } from './activities.ts';
 import { enqueue, queued, supersede } from './messages.ts';
+import { refused } from './refusal.ts';
 
 /** More waiting releases than this is a mistake in a pipeline. */
 const LONGEST_QUEUE = 50;
@@ -50,10 +50,9 @@ export async function releaseQueue(): Promise<void> {
     {
       description: 'Let a release wait for the one that runs; sent by slipway release start --on-conflict',
       validator: (command) => {
-        if (!command?.input?.release)
-          throw ApplicationFailure.nonRetryable('enqueue needs {input, policy}', 'Refused');
+        if (!command?.input?.release) throw refused('enqueue needs {input, policy}');
         if (waiting.length >= LONGEST_QUEUE) {
-          throw ApplicationFailure.nonRetryable(`${LONGEST_QUEUE} releases are waiting already`, 'Refused');
+          throw refused(`${LONGEST_QUEUE} releases are waiting already`);
         }
       },
     },

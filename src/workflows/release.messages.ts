@@ -1,18 +1,12 @@
 /** How the outside speaks to a release and what it shows: handlers only record intent, the story acts. */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import {
-  ApplicationFailure,
-  condition,
-  log,
-  setCurrentDetails,
-  setHandler,
-  upsertSearchAttributes,
-} from '@temporalio/workflow';
+import { condition, log, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
 import { COMMANDS, refusal, type Command } from '../domain/commands.ts';
 import type { ApproveCommand, PersonCommand } from '../domain/release.types.ts';
 import type { ReleaseRun } from '../domain/run.ts';
 import { currentDetails } from '../domain/view.ts';
 import * as messages from './messages.ts';
+import { refused } from './refusal.ts';
 
 const PHASE = defineSearchAttributeKey('SlipwayPhase', SearchAttributeType.KEYWORD);
 
@@ -22,7 +16,7 @@ export function listen(run: ReleaseRun): void {
     description: COMMANDS[command],
     validator: (sent: ApproveCommand | PersonCommand) => {
       const sentence = refusal(run, command, sent, Date.now());
-      if (sentence) throw ApplicationFailure.nonRetryable(sentence, 'Refused');
+      if (sentence) throw refused(sentence);
     },
   });
   const status = () => run.status(Date.now());

@@ -25,6 +25,7 @@ import { haul, quick, tidy } from './backup.activities.ts';
 import type { backup } from './backup.ts';
 import * as messages from './backup.messages.ts';
 import { failureText } from './failure-text.ts';
+import { refused } from './refusal.ts';
 import { holdingSource } from './source-lock.ts';
 import { happens } from './waiting.ts';
 
@@ -153,7 +154,7 @@ function listen(run: RestoreRun): void {
   setHandler(messages.restoreStatus, () => run.status(), { description: 'Where the restore is, as JSON' });
   const validator = (command: unknown) => {
     const sentence = decisionRefusal(run, command);
-    if (sentence) throw ApplicationFailure.nonRetryable(sentence, BACKUP_FAILURE.refused);
+    if (sentence) throw refused(sentence, BACKUP_FAILURE.refused);
   };
   setHandler(
     messages.approveRestore,

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { allocatePorts } from '../../../lab/ports.ts';
 import { provision } from '../../../lab/provision.ts';
+import { healthy } from '../../../lab/wait.ts';
 
 const READY_WITHIN_MS = 30_000;
 
@@ -51,10 +52,15 @@ export class TemporalServer {
     );
     const deadline = Date.now() + READY_WITHIN_MS;
     for (;;) {
-      if (await answers(this.address)) return;
+      if ((await answers(this.address)) && (await this.#shows())) return;
       if (Date.now() > deadline) throw new Error(`Temporal is not ready at ${this.address}`);
       await delay(100);
     }
+  }
+
+  /** The UI, when there is one, has its own connection to the server. */
+  async #shows(): Promise<boolean> {
+    return this.uiUrl === null || (await healthy(`${this.uiUrl}/api/v1/namespaces/default`));
   }
 
   /** As abruptly as a machine dies. */
