@@ -189,7 +189,8 @@ class SliceRun {
         rest = afterEntry(run, at, term);
         isFirst = false;
       }
-      this.#note(run);
+      // The entry that is stored already does not count, or one of 16 MB would stop the slice before it begins.
+      this.#note(rest);
       onProgress?.(this.#read);
       const kept = keepEntries(rest, selection);
       this.#count(kept);
