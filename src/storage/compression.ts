@@ -13,6 +13,8 @@ const blockSize = 1 << 20;
 const defaultLevels = { gzip: 6, zstd: 3 };
 /** Blocks under way at once: libuv has 4 threads unless UV_THREADPOOL_SIZE says otherwise. */
 const blocksInFlight = 4;
+/** Compressed bytes come in pieces of at most so many: the library's 16 KiB would mean sixty calls of a thread a block. */
+const chunkSize = 512 << 10;
 /** Our frames hold at most {@link blockSize}; what is much larger was made by another program. */
 const maxFrameLength = 4 << 20;
 
@@ -35,9 +37,15 @@ export function compress(source: Bytes, compression: Compression, options: Compr
   const level = options.level ?? defaultLevels[compression];
   const block =
     compression === 'gzip'
-      ? (bytes: Uint8Array) => gzipBlock(bytes, { level })
-      : (bytes: Uint8Array) => zstdBlock(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level } });
-  return mapInOrder(blocks(source), block);
+      ? (bytes: Uint8Array) => gzipBlock(bytes, { level, chunkSize })
+      : (bytes: Uint8Array) =>
+          zstdBlock(bytes, {
+            params: { [constants.ZSTD_c_compressionLevel]: level },
+            // Known beforehand, the tables and the window are only as large as a block needs.
+            pledgedSrcSize: bytes.length,
+            chunkSize,
+          });
+  return compressBlocks(source, block);
 }
 
 /** @throws Error of zlib when the bytes are damaged or stop early */
@@ -59,27 +67,41 @@ async function* gunzip(source: Bytes): AsyncGenerator<Buffer> {
   yield* unzip as AsyncIterable<Buffer>;
 }
 
-/** Input cut or joined into blocks; large inputs are cut without a copy. */
-async function* blocks(source: Bytes): AsyncGenerator<Uint8Array> {
-  let parts: Uint8Array[] = [];
-  let length = 0;
+/** Fills blocks, has several compressed at a time, and gives them in order. The memory of the blocks is used again. */
+async function* compressBlocks(
+  source: Bytes,
+  compressBlock: (block: Uint8Array) => Promise<Buffer>,
+): AsyncGenerator<Buffer> {
+  const running: { memory: Buffer; result: Promise<Buffer> }[] = [];
+  const free: Buffer[] = [];
+  const finishOne = async () => {
+    const [oldest] = running.splice(0, 1) as [(typeof running)[0]];
+    const result = await oldest.result;
+    free.push(oldest.memory);
+    return result;
+  };
+  let memory: Buffer = Buffer.allocUnsafeSlow(blockSize);
+  let filled = 0;
+  const start = (block: Buffer) => {
+    const result = compressBlock(block);
+    result.catch(() => undefined); // is awaited in its turn
+    running.push({ memory, result });
+  };
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; ) {
-      const part = chunk.subarray(at, at + blockSize - length);
-      parts.push(part);
-      length += part.length;
+      const part = chunk.subarray(at, at + blockSize - filled);
+      memory.set(part, filled);
+      filled += part.length;
       at += part.length;
-      if (length < blockSize) continue;
-      yield joined(parts);
-      parts = [];
-      length = 0;
+      if (filled < blockSize) continue;
+      start(memory);
+      filled = 0;
+      if (running.length >= blocksInFlight) yield await finishOne();
+      memory = free.pop() ?? Buffer.allocUnsafeSlow(blockSize);
     }
   }
-  if (length > 0) yield joined(parts);
-}
-
-function joined(parts: Uint8Array[]): Uint8Array {
-  return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+  if (filled > 0) start(memory.subarray(0, filled));
+  while (running.length > 0) yield await finishOne();
 }
 
 /** Applies `work` to several inputs at a time and gives the results in the order of the inputs. */
