@@ -296,7 +296,7 @@ export class ReleaseRun {
 
   /** The canary is at the current aim and ready. */
   get settled(): boolean {
-    return this.unseen === null && this.nextMove()?.kind === 'reached';
+    return this.nextMove()?.kind === 'reached';
   }
 
   /** The rollout to the new revision has come to its end. */
@@ -372,6 +372,11 @@ export class ReleaseRun {
 
   /** The move that brings the workload closer to the current aim; `null` while there is nothing to steer by. */
   nextMove(): Move | null {
+    return this.unseen === null ? this.#lastMove() : null;
+  }
+
+  /** What to do next by what was seen last. */
+  #lastMove(): Move | null {
     const seen = this.observation;
     if (!this.aim || !seen?.hold || !seen.canary.hash || seen.replicas === 0) return null;
     const now = { canary: seen.canary.pods, stable: seen.stable.pods };
@@ -385,7 +390,7 @@ export class ReleaseRun {
   /** Ready canary pods that matter to the next decision. */
   get settle(): number {
     if (this.expect !== 'held') return 0;
-    const move = this.nextMove();
+    const move = this.#lastMove();
     return move?.kind === 'wait' ? move.ready : (this.observation?.canary.pods ?? 1);
   }
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Observation, WorkloadFacts } from '../../src/domain/workload.types.ts';
+import { unseen } from '../../src/domain/observe.ts';
 import { ReleaseRun } from '../../src/domain/run.ts';
 
 const facts: WorkloadFacts = {
@@ -69,4 +70,28 @@ test('a record that the release takes off itself is no drift: neither acted upon
   run.leaving = true;
   run.observed({ ...seen(5, 5), drift }, 1);
   expect(run.status(1)).toMatchObject({ drift: [], paused: null });
+});
+
+test('what cannot be seen bakes no further and never counts as settled or launched; the deadline runs on', () => {
+  const run = underWay();
+  run.observed({ ...seen(5, 5), canary: { hash: 'new', pods: 5, ready: 5 } }, 1_000);
+  expect(run.settled).toBe(true);
+  run.startBake(10_000, 1_000);
+  run.observed(unseen(3_000, 'the API server does not answer'), 3_000);
+  expect(run.stepRemaining(60_000)).toBe(Number.POSITIVE_INFINITY);
+  expect(run.deadlineRemaining(60_000)).toBe(15 * 60_000 - 60_000);
+  expect(run).toMatchObject({ settled: false, launched: false, restored: false, paused: false, stop: null });
+  expect(run.nextMove()).toBeNull();
+  expect(run.status(3_000)).toMatchObject({ phase: 'baking', canary: { pods: 5 } });
+  expect(run.timeline.at(-1)?.text).toBe('nothing moves, since the API server does not answer');
+  run.observed({ ...seen(5, 5), canary: { hash: 'new', pods: 5, ready: 5 } }, 60_000);
+  expect(run.stepRemaining(60_000)).toBe(8_000);
+  expect(run.settled).toBe(true);
+});
+
+test('a gate waits for people, who need no eyes of ours: its clock runs on while nothing can be seen', () => {
+  const run = underWay();
+  run.openGate({ name: 'half', approvals: 1, expires: '1m', fourEyes: false }, 0);
+  run.observed(unseen(0, 'silence'), 0);
+  expect(run.stepRemaining(20_000)).toBe(40_000);
 });

@@ -6,6 +6,7 @@ import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activ
 import type { ReleaseActivities, WatchInput } from '../../src/activities/release.types.ts';
 import { limitsOf, type RollingStrategy } from '../../src/domain/canary.ts';
 import { FAILURE } from '../../src/domain/failures.ts';
+import { unseen } from '../../src/domain/observe.ts';
 import type { Drift, Finding, Observation, PodProblem, Undo } from '../../src/domain/workload.types.ts';
 
 const OLD = { app: 'shop/app:v1' };
@@ -26,6 +27,8 @@ export class FakeCluster {
   problems: PodProblem[] = [];
   drift: Drift[] = [];
   missing = false;
+  /** The API server does not answer: nothing is read and nothing is written. */
+  away = false;
   findings: Finding[] = [];
   /** Every write in order, in words. */
   readonly writes: string[] = [];
@@ -63,6 +66,7 @@ export class FakeCluster {
     },
     adjust: async ({ actor, hold, replicas }) => {
       await this.before('adjust');
+      this.#reach();
       if (this.record !== actor.run)
         throw ApplicationFailure.nonRetryable('no record', FAILURE.recordOfAnother);
       if (replicas !== this.replicas) return { result: 'stale' };
@@ -73,6 +77,7 @@ export class FakeCluster {
     },
     promote: async () => {
       await this.before('promote');
+      this.#reach();
       this.#write('promote');
       this.strategy = this.own;
       this.held = false;
@@ -80,6 +85,7 @@ export class FakeCluster {
     },
     rollBack: async () => {
       await this.before('rollBack');
+      this.#reach();
       if (this.missing) throw ApplicationFailure.nonRetryable('gone', FAILURE.workloadGone);
       if (this.record === null && !this.held) return;
       this.#write('rollBack');
@@ -140,6 +146,10 @@ export class FakeCluster {
     extremes.serving = Math.min(extremes.serving, this.stable + this.ready(this.canary));
   }
 
+  #reach(): void {
+    if (this.away) throw ApplicationFailure.create({ message: 'no answer', type: 'ApiServerAway' });
+  }
+
   #write(words: string): void {
     this.writes.push(words);
   }
@@ -155,6 +165,7 @@ export class FakeCluster {
   }
 
   #look({ actor, settle, accepted }: WatchInput): Observation {
+    if (this.away) return unseen(Date.now(), 'the API server does not answer');
     this.#measure();
     const ready = this.ready(this.canary);
     const launching = this.images['app'] !== OLD.app;

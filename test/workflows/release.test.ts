@@ -350,6 +350,62 @@ describe('guards', () => {
     expect((await release.result()).outcome).toBe('promoted');
   });
 
+  test('an API server that is away stops the bake; back again, the rest of it is baked before anything moves', async () => {
+    const cluster = new FakeCluster();
+    const release = await harbour.launch(cluster, { after: { guard: '0s' } });
+    await release.until('baking');
+    cluster.away = true;
+    await release.when(
+      ({ deadline, next }) => deadline !== null && (next ?? '').includes('deadline'),
+      'blind',
+    );
+    await release.pass('2m');
+    expect((await release.status()).phase).toBe('baking');
+    cluster.away = false;
+    await release.until('awaiting-approval');
+    await release.approve();
+    expect((await release.result()).outcome).toBe('promoted');
+  });
+
+  test('a move that did not get through is given up and decided anew once the workload is seen again', async () => {
+    const cluster = new FakeCluster();
+    cluster.before = (activity) => {
+      if (activity === 'promote') cluster.away = true;
+    };
+    const release = await harbour.launch(cluster, {
+      strategy: { canary: { steps: [{ weight: 50 }] } },
+      after: { guard: '0s' },
+    });
+    await release.when(
+      ({ timeline }) => timeline.some(({ text }) => text.includes('nothing moves')),
+      'blind',
+    );
+    await release.pass('30s');
+    expect(cluster.writes).not.toContain('promote');
+    // What is seen then is what counts: a canary that broke in the dark is hauled back, not promoted.
+    cluster.problems = [
+      { pod: 'app-1', container: 'app', reason: 'CrashLoopBackOff', message: 'exit code 1' },
+    ];
+    cluster.away = false;
+    expect((await release.result()).outcome).toBe('rolled-back');
+    expect(cluster.writes).not.toContain('promote');
+    expectRestored(cluster);
+  });
+
+  test('an alert while the API server is away rolls back as soon as it is there', async () => {
+    const cluster = new FakeCluster();
+    const release = await harbour.launch(cluster);
+    await release.until('baking');
+    cluster.away = true;
+    await release.pass('10s');
+    await release.handle.signal(messages.alert, alertOf());
+    await release.pass('40s');
+    expect((await release.status()).phase).toBe('rolling-back');
+    cluster.away = false;
+    expect((await release.result()).outcome).toBe('rolled-back');
+    expectRestored(cluster);
+  });
+
   test('a workload that is deleted under the release needs a person', async () => {
     const cluster = new FakeCluster();
     const release = await harbour.launch(cluster);
