@@ -14,6 +14,7 @@ import { badInput, Failure } from '../failure.ts';
 import { type Format, printData } from '../output.ts';
 import { stamp, table } from '../render/text.ts';
 import type { Session } from '../session.ts';
+import { atClaim, type Claim, listClaim, pruneClaim, showClaim, verifyClaim } from './claim.ts';
 import { policyOf, type WhichPolicy } from './policy-file.ts';
 
 export interface CatalogFlags extends WhichPolicy {
@@ -34,10 +35,11 @@ interface Place {
   key: EncryptionKey | undefined;
 }
 
-/** Opens the destination as this process sees it: its directory, its variables. */
+/** Opens the destination as this process sees it: its directory, its variables; or the claim of a destination.job. */
 async function atPlace<T>(
   session: Session,
   flags: CatalogFlags,
+  useClaim: (claim: Claim) => Promise<T>,
   use: (place: Place) => Promise<T>,
 ): Promise<T> {
   if (flags.directory !== undefined) {
@@ -47,6 +49,7 @@ async function atPlace<T>(
     return await use({ storage: new DirectoryStorage(flags.directory), policy: null, key: undefined });
   }
   const policy = await policyOf(session, flags);
+  if ('job' in policy.spec.destination) return await atClaim(session, policy, useClaim);
   return await withSettings(session, policy, async (from) => {
     const storage = await openStorage(policy.spec.destination, from);
     try {
@@ -92,7 +95,8 @@ export async function newestBackup(session: Session, policy: BackupPolicy): Prom
 }
 
 export async function list(session: Session, flags: CatalogFlags): Promise<void> {
-  await atPlace(session, flags, async ({ storage, policy }) => {
+  const onClaim = (claim: Claim) => listClaim(session, claim, flags);
+  await atPlace(session, flags, onClaim, async ({ storage, policy }) => {
     const entries = (await listBackups(storage, policy?.metadata.name)).reverse();
     const drills = await drillRecords(
       storage,
@@ -150,7 +154,8 @@ function factsOf(entry: CatalogEntry) {
 }
 
 export async function show(session: Session, wanted: string, flags: CatalogFlags): Promise<void> {
-  await atPlace(session, flags, async ({ storage, policy }) => {
+  const onClaim = (claim: Claim) => showClaim(session, wanted, claim, flags);
+  await atPlace(session, flags, onClaim, async ({ storage, policy }) => {
     const id = wanted === 'latest' ? await latest(storage, policy) : wanted;
     const manifest = await known(storage, id, () => readManifest(storage, id));
     const drill = (await drillRecords(storage, [id])).get(id) ?? null;
@@ -211,7 +216,8 @@ export async function verify(
   ids: string[],
   flags: CatalogFlags & { all?: boolean },
 ): Promise<number> {
-  return await atPlace(session, flags, async ({ storage, policy, key }) => {
+  const onClaim = (claim: Claim) => verifyClaim(session, ids, claim, flags);
+  return await atPlace(session, flags, onClaim, async ({ storage, policy, key }) => {
     const all = await listBackups(storage, policy?.metadata.name);
     const wanted = flags.all
       ? all.map(({ id }) => id)
@@ -235,7 +241,8 @@ export async function verify(
 }
 
 export async function prune(session: Session, flags: PruneFlags): Promise<number> {
-  return await atPlace(session, flags, async ({ storage, policy }) => {
+  const onClaim = (claim: Claim) => pruneClaim(session, claim, flags);
+  return await atPlace(session, flags, onClaim, async ({ storage, policy }) => {
     if (!policy) return EXIT.badInput;
     const clocks = [{ name: 'this machine', time: session.now() }];
     const verdicts = await retentionVerdicts(storage, policy, clocks);

@@ -10,7 +10,8 @@ type AnyStatus = BackupStatus | RestoreStatus | DrillStatus;
 export function progressText({ progress, retrying, status }: RunView<AnyStatus>): string {
   const again = retrying ? `attempt ${retrying.attempt}, because: ${retrying.why}` : '';
   if (!progress) return again || (status?.phase ?? 'no worker answers');
-  const { stage, namespace, bytes, totalBytes, rate, namespaces, totalNamespaces } = progress;
+  const { stage, namespace, bytes, totalBytes, rate, namespaces, totalNamespaces, note } = progress;
+  if (note !== undefined) return again === '' ? note : `${note} (${again})`;
   const share =
     totalBytes > 0
       ? ` of ${bytesText(totalBytes)} (${Math.min(100, Math.floor((bytes / totalBytes) * 100))} %)`
