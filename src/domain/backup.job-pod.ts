@@ -90,7 +90,7 @@ export function labelsOf(policy: BackupPolicy): Record<string, string> {
 export function configuration({ host }: UriSecret, variable: string): string {
   // With a host the Secret holds the password, otherwise the whole connection string. A YAML string in single quotes doubles them.
   const field = host === undefined ? 'uri' : 'password';
-  return `printf "${field}: '%s'\\n" "\${${variable}//\\'/\\'\\'}" > /tmp/mongo.yaml`;
+  return `q="'"; printf "${field}: '%s'\\n" "\${${variable}//$q/$q$q}" > /tmp/mongo.yaml`;
 }
 
 /** Arguments of mongodump and mongorestore that are no secret. */

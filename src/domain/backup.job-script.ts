@@ -42,11 +42,12 @@ unset MONGO_PASSWORD
 policy=${quote(policy.metadata.name)} owner=${quote(owner)} id=${quote(id)} ending=${packed ? 'gz' : 'archive'}
 
 # What mongodump says may hold parts of a connection string.
-hidden=("$password")
+q="'"
+hidden=("$password" "\${password//$q/$q$q}")
 case "$password" in
   *://*@*)
     part="\${password#*://}"; part="\${part%@*}"; part="\${part#*:}"
-    hidden=("$password" "$part" "$(printf '%b' "\${part//%/\\\\x}")") ;;
+    hidden+=("$part" "$(printf '%b' "\${part//%/\\\\x}")") ;;
 esac
 say() {
   local line each
