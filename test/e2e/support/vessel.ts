@@ -247,7 +247,7 @@ function deploymentOf(replicas: number): object {
               image: `${IMAGE}:v1.0.0`,
               imagePullPolicy: 'IfNotPresent',
               terminationMessagePolicy: 'FallbackToLogsOnError',
-              ports: [{ containerPort: 8080 }],
+              ports: [{ name: 'http', containerPort: 8080 }],
               readinessProbe: { ...probe('/ready'), failureThreshold: 3 },
               env: [
                 {
