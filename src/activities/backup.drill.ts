@@ -5,7 +5,8 @@ import type { DrillInput, DrillResult } from '../domain/backup.types.ts';
 import { restore } from '../mongodb/restore.ts';
 import type { BackupManifest } from '../specs/manifest.ts';
 import type { Report } from './backup.context.ts';
-import { engineId, progressOf, withArchive } from './backup.restore.ts';
+import { withArchive } from './backup.origin.ts';
+import { engineId, progressOf } from './backup.restore.ts';
 import type { SettingsSource } from '../backups/settings.ts';
 import { withMongo } from './backup.source.ts';
 

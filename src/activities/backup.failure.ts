@@ -8,6 +8,8 @@ const REFUSED_CODES = new Set([13, 18, 8000]);
 /** Full or read-only for good: worth a few tries while somebody makes room, not hours. */
 const FULL = new Set(['ENOSPC', 'EDQUOT']);
 const REFUSED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR']);
+/** Not as asked, and asking again changes nothing. */
+const REFUSED_PLANS = new Set(['RestorePlanError', 'OplogReplayError', 'SliceRefusedError']);
 const DAMAGED = new Set(['BackupDamagedError', 'ArchiveCorruptError', 'EncryptionError']);
 
 /** What zlib says of bytes that are wrong or missing. */
@@ -62,7 +64,7 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
   }
   if (error instanceof KubeError && !error.retryable)
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.destinationRefused);
-  if (name === 'RestorePlanError') return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.refused);
+  if (REFUSED_PLANS.has(name)) return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.refused);
   if (name === 'RestoreFailedError') {
     const failed =
       (error as { failed?: readonly { namespace: string; id: string; message: string }[] }).failed ?? [];

@@ -12,6 +12,11 @@ export interface BackupMetrics {
   drilled(policy: string, passed: boolean, restoreMs: number, at: string): void;
   /** Seconds without a verified backup that the policy's alarm allows, and the newest one's time (`null`: none). */
   known(policy: string, alarmSeconds: number | null, lastVerified: string | null): void;
+  /** Seconds since 1970 up to which slices reach, and between two slices; and when the last gap was noticed. */
+  sliced(
+    policy: string,
+    slice: { reached: number; every: number | null; lastGap: string | null; bytes: number },
+  ): void;
 }
 
 const labelNames = ['policy'] as const;
@@ -39,6 +44,24 @@ export function backupMetrics(registry: Registry): BackupMetrics {
     '1 when the last drill passed, 0 when it failed.',
   );
   const recovery = gauge('slipway_backup_recovery_seconds', 'Time that the last drill took to restore.');
+  const reachedAt = gauge(
+    'slipway_oplog_reached_timestamp_seconds',
+    'Moment up to which slices of the oplog reach.',
+  );
+  const sliceEvery = gauge(
+    'slipway_oplog_slice_every_seconds',
+    'How often slices are stored (spec.pointInTime).',
+  );
+  const lastGapAt = gauge(
+    'slipway_oplog_last_gap_timestamp_seconds',
+    'When the last gap in the slices was noticed; 0 when there is none.',
+  );
+  const sliceBytes = new Counter({
+    name: 'slipway_oplog_stored_bytes_total',
+    help: 'Bytes of slices that this worker stored.',
+    labelNames,
+    registers,
+  });
   const runs = new Counter({
     name: 'slipway_backup_runs_total',
     help: 'Backups that ended, by outcome.',
@@ -70,6 +93,12 @@ export function backupMetrics(registry: Registry): BackupMetrics {
     known(policy, alarmSeconds, lastVerified) {
       lastVerifiedAt.set({ policy }, seconds(lastVerified));
       if (alarmSeconds !== null) alarm.set({ policy }, alarmSeconds);
+    },
+    sliced(policy, { reached, every, lastGap, bytes }) {
+      reachedAt.set({ policy }, reached);
+      if (every !== null) sliceEvery.set({ policy }, every);
+      lastGapAt.set({ policy }, seconds(lastGap));
+      sliceBytes.inc({ policy }, bytes);
     },
   };
 }

@@ -1,88 +1,24 @@
 /** The activities of restores: the engine, with what a workflow asked for translated into its terms. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import type { MongoClient } from 'mongodb';
 import { BACKUP_FAILURE } from '../domain/backup.failures.ts';
-import type {
-  PlannedNamespace,
-  RestoreOrigin,
-  RestorePlan,
-  RestoreResult,
-  RestoreSelection,
-} from '../domain/backup.types.ts';
-import { previewRestore, restore, type RestoreProgress, type RestoreSource } from '../mongodb/restore.ts';
+import { momentClock } from '../domain/moment.ts';
+import type { PlannedNamespace, RestorePlan, RestoreResult } from '../domain/backup.types.ts';
+import { previewRestore, restore, type RestoreProgress } from '../mongodb/restore.ts';
 import { namesIn } from '../mongodb/restore/collections.ts';
 import type { RestoreItem } from '../mongodb/restore/plan.ts';
 import { stagingPrefix } from '../mongodb/staging.ts';
 import type { BackupManifest } from '../specs/manifest.ts';
-import { chooseBackup, dataTime } from '../backups/verified.ts';
+import { dataTime } from '../backups/verified.ts';
 import type { Report } from './backup.context.ts';
-import { openStorage, resolveKey, type SettingsSource } from '../backups/settings.ts';
+import type { SettingsSource } from '../backups/settings.ts';
+import { notesOn, plannedRollForward, rollForwardOf, selectionOf, withArchive } from './backup.origin.ts';
 import { withMongo } from './backup.source.ts';
 import type { InspectInput, RestoreWork } from './backup.types.ts';
 
 /** Namespaces that a plan shows; a history is no place for ten thousand. */
 const SHOWN_NAMESPACES = 500;
-
-export interface OpenArchive {
-  source: Pick<RestoreSource, 'open' | 'key' | 'manifest'>;
-  /** Id of the backup, or path of the file. */
-  name: string;
-  location: string;
-  manifest: BackupManifest | undefined;
-}
-
-/** Opens what a restore reads from, for as long as `use` takes. `archive` pins the backup that a plan named. */
-export async function withArchive<T>(
-  origin: RestoreOrigin,
-  archive: string | null,
-  from: SettingsSource,
-  use: (opened: OpenArchive) => Promise<T>,
-): Promise<T> {
-  if ('file' in origin) return await use(await openFile(origin.file));
-  const { policy, backup } = origin;
-  const key = await resolveKey(policy, from);
-  const storage = await openStorage(policy.spec.destination, from);
-  try {
-    const choice = archive === null ? backup : { id: archive };
-    const manifest = await chooseBackup(storage, policy.metadata.name, choice);
-    const open = async (signal?: AbortSignal) => storage.read(manifest.archive.name, { signal });
-    return await use({
-      source: { open, key, manifest },
-      name: manifest.id,
-      location: storage.location,
-      manifest,
-    });
-  } finally {
-    await storage.close();
-  }
-}
-
-async function openFile(path: string): Promise<OpenArchive> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found?.isFile()) {
-    throw ApplicationFailure.nonRetryable(
-      `${path}: the worker finds no such file`,
-      BACKUP_FAILURE.backupUnknown,
-    );
-  }
-  const open = async (signal?: AbortSignal) =>
-    createReadStream(path, { highWaterMark: 1 << 20, ...(signal ? { signal } : {}) });
-  return { source: { open }, name: path, location: 'the worker', manifest: undefined };
-}
-
-/** A selection in the engine's patterns. */
-function selectionOf({ databases, collections, rename }: RestoreSelection) {
-  const include = [...(databases ?? []).map((name) => `${name}.*`), ...(collections ?? [])];
-  return {
-    ...(include.length === 0 ? {} : { include }),
-    ...(rename.length === 0
-      ? {}
-      : { nsFrom: rename.map(({ from }) => from), nsTo: rename.map(({ to }) => to) }),
-  };
-}
 
 /** Reads archive and target, and says what a restore would do. */
 export async function inspectRestore(
@@ -91,12 +27,15 @@ export async function inspectRestore(
   signal: AbortSignal,
   report: Report,
 ): Promise<RestorePlan> {
-  return await withArchive(origin, null, from, ({ source, name, location, manifest }) =>
+  return await withArchive(origin, null, from, (opened) =>
     withMongo(target.uriFrom, from, async (client) => {
+      const { source, name, location, manifest } = opened;
+      const rollForward = rollForwardOf(opened, selection);
       const onProgress = (bytes: number) => report(checking(bytes, manifest));
       const { plan, proof } = await previewRestore(client, {
         ...source,
         ...selectionOf(selection),
+        rollForward,
         signal,
         onProgress,
       });
@@ -115,6 +54,7 @@ export async function inspectRestore(
         JSON.stringify([
           name,
           proof.sha256,
+          rollForward?.digest,
           namespaces.map(({ from: source, to, replaces }) => [source, to, replaces !== null]),
         ]),
       );
@@ -125,10 +65,12 @@ export async function inspectRestore(
         notes.push('the oplog of the archive is replayed, so that the data is of one moment');
       if (plan.hasUsersAndRoles && selection.users)
         notes.push('users and roles are merged when everything is restored under its own name');
+      const pointInTime = await plannedRollForward(opened, rollForward);
+      if (pointInTime) notes.push(...notesOn(pointInTime, name, manifest, selection));
       return {
         archive: name,
         digest: digest.digest('hex').slice(0, 12),
-        at: manifest ? dataTime(manifest) : null,
+        at: opened.recovery ? momentClock(opened.recovery.until) : manifest ? dataTime(manifest) : null,
         location,
         namespaces: [...replaced, ...namespaces.filter(({ replaces }) => replaces === null)].slice(
           0,
@@ -139,6 +81,7 @@ export async function inspectRestore(
         documents: plan.items.reduce((sum, { documents }) => sum + documents, 0),
         bytes: plan.items.reduce((sum, { bytes }) => sum + bytes, 0),
         notes,
+        ...(pointInTime && { pointInTime }),
       };
     }),
   );
@@ -184,11 +127,13 @@ export async function carryOut(
   report: Report,
 ): Promise<RestoreResult> {
   const started = performance.now();
-  return await withArchive(work.origin, work.archive, from, ({ source, name }) =>
+  return await withArchive(work.origin, work.archive, from, (opened) =>
     withMongo(work.target.uriFrom, from, async (client) => {
+      const { source, name } = opened;
       const { restored, documents, bytes } = await restore(client, {
         ...source,
         ...selectionOf(work.selection),
+        rollForward: rollForwardOf(opened, work.selection),
         id: engineId(work.claimant),
         replace: work.replace,
         usersAndRoles: work.selection.users,

@@ -1,4 +1,5 @@
 /** The activities of backups: thin steps around the engine and the catalog, which may run twice. */
+import { activityInfo } from '@temporalio/activity';
 import { milliseconds } from '../specs/duration.ts';
 import { drillRecords, hold, recordDrill, releaseHold } from '../backups/notes.ts';
 import { prune } from '../backups/retention.ts';
@@ -6,7 +7,9 @@ import { openStorage, resolveKey, type SettingsSource } from '../backups/setting
 import { dataTime, verifiedBackups } from '../backups/verified.ts';
 import { type Report, transferring } from './backup.context.ts';
 import type { BackupMetrics } from './backup.metrics.ts';
-import { cleanDrill, restoreDrill } from './backup.drill.ts';
+import { cleanDrill } from './backup.drill.ts';
+import { type EngineRun, type EngineSetting, runEngine } from './backup.engine.ts';
+import type { EngineJob } from './backup.engine.types.ts';
 import {
   type ClusterSource,
   identifyJobSource,
@@ -15,17 +18,21 @@ import {
   sweepByJob,
   takeByJob,
 } from './backup.job.ts';
-import { carryOut, discard, inspectRestore } from './backup.restore.ts';
+import { discard } from './backup.restore.ts';
+import { sliceOplog } from './backup.slices.ts';
 import { dataSize, serverKey, serverTime, withMongo } from './backup.source.ts';
-import { sweep, takeBackup } from './backup.take.ts';
-import type { BackupActivities, Preparation, PruneInput } from './backup.types.ts';
+import { sweep } from './backup.take.ts';
+import { followThrottle } from './backup.throttle.ts';
+import type { BackupActivities, Preparation, PruneInput, TakeInput } from './backup.types.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
-import type { RestoreOrigin } from '../domain/backup.types.ts';
+import type { BackupSummary, RestoreOrigin } from '../domain/backup.types.ts';
 import type { Storage } from '../storage/storage.ts';
 
 export interface BackupDependencies extends ClusterSource {
   /** Version of Slipway, for manifests. */
   version: string;
+  /** Path of the module that dumps and restores in a process of its own: src/engine.ts, or what became of it. */
+  engine: string;
   metrics: BackupMetrics;
 }
 
@@ -43,7 +50,7 @@ export function createBackupActivities(deps: BackupDependencies): BackupActiviti
     identifyJobSource: moving(identifyJobSource),
     prepareBackup: moving(({ policy }, _, signal) => prepare(policy, deps, signal)),
     takeBackup: moving((input, from, signal, report) =>
-      (inCluster(input.policy) ? takeByJob : takeBackup)(input, from, signal, report),
+      (inCluster(input.policy) ? takeByJob : takeInEngine)(input, from, signal, report),
     ),
     sweepBackups: moving((input, from, signal) =>
       inCluster(input.policy) ? sweepByJob(input, from, signal) : sweep(input, from),
@@ -53,22 +60,51 @@ export function createBackupActivities(deps: BackupDependencies): BackupActiviti
     ),
     recordBackup: async ({ policy, outcome, result, lastVerified }) =>
       metrics.ended(policy, outcome, result, lastVerified),
-    inspectRestore: moving(inspectRestore),
+    sliceOplog: moving(sliceOplog),
+    inspectRestore: moving(inEngine('inspectRestore')),
     holdArchive: moving(({ origin, archive, claimant, until }) =>
       atOrigin(origin, deps, (storage) => hold(storage, archive, { claimant, until })),
     ),
     releaseArchive: moving(({ origin, archive, claimant }) =>
       atOrigin(origin, deps, (storage) => releaseHold(storage, archive, claimant)),
     ),
-    restore: moving(carryOut),
+    restore: moving(inEngine('restore')),
     discardRestore: moving(discard),
-    restoreDrill: moving(restoreDrill),
+    restoreDrill: moving(inEngine('restoreDrill')),
     cleanDrill: moving(cleanDrill),
     recordDrill: moving(async ({ policy, record }) => {
       metrics.drilled(policy.metadata.name, record.passed, record.restoreMs, record.at);
       await withStorage(policy, deps, (storage) => recordDrill(storage, record));
     }),
   };
+}
+
+/** The work of an activity as done by an engine's process. */
+function inEngine<J extends EngineJob>(job: J, onStart?: EngineRun['onStart']) {
+  type Input = Parameters<BackupActivities[J]>[0];
+  type Output = Awaited<ReturnType<BackupActivities[J]>>;
+  return (input: Input, from: EngineSetting, signal: AbortSignal, report: Report): Promise<Output> => {
+    const { attempt } = activityInfo();
+    return runEngine<Output>({ job, input, attempt, signal, report, ...(onStart && { onStart }) }, from);
+  };
+}
+
+async function takeInEngine(
+  input: TakeInput,
+  from: EngineSetting,
+  signal: AbortSignal,
+  report: Report,
+): Promise<BackupSummary> {
+  let stopFollowing: (() => void) | undefined;
+  const take = inEngine(
+    'takeBackup',
+    (throttle) => (stopFollowing = followThrottle(input.workflow, throttle)),
+  );
+  try {
+    return await take(input, from, signal, report);
+  } finally {
+    stopFollowing?.();
+  }
 }
 
 async function withStorage<T>(

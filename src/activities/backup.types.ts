@@ -17,6 +17,7 @@ import type {
   RestoreResult,
   RestoreSelection,
 } from '../domain/backup.types.ts';
+import type { SliceReport } from '../domain/slices.types.ts';
 import type { BackupPolicy, UriFrom } from '../specs/backup.types.ts';
 
 export interface Preparation {
@@ -82,6 +83,12 @@ export interface BackupActivities {
     result: BackupSummary | null;
     lastVerified: string | null;
   }): Promise<void>;
+
+  /**
+   * Stores the slice of the oplog that follows the last one at the destination, if anything has happened since. Clears up
+   * after a killed attempt. Heartbeats {@link TransferProgress}.
+   */
+  sliceOplog(input: { policy: BackupPolicy }): Promise<SliceReport>;
 
   /** Reads archive and target, and says what a restore would do. Nothing is touched. */
   inspectRestore(input: InspectInput): Promise<RestorePlan>;

@@ -4,7 +4,9 @@ import { type Candidate, type Clock, decideRetention, type Verdict } from '../do
 import { type CatalogEntry, deleteBackup, listBackups } from '../mongodb/backup/catalog.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import type { Storage } from '../storage/storage.ts';
+import { isSliceFile } from '../mongodb/oplog/catalog.ts';
 import { activeHolds, drillRecordName } from './notes.ts';
+import { pruneSlices } from './slices.ts';
 import { dataTime } from './verified.ts';
 
 /** Verdicts on everything that lies at the destination. */
@@ -39,7 +41,7 @@ async function foreignArchives(storage: Storage, entries: CatalogEntry[]): Promi
   );
   const objects = await storage.list();
   return objects
-    .filter(({ name }) => !name.endsWith('.json') && !ours.has(name))
+    .filter(({ name }) => !name.endsWith('.json') && !ours.has(name) && !isSliceFile(name))
     .map(({ name, modified }) => ({
       id: name,
       policy: null,
@@ -71,5 +73,14 @@ export async function prune(
       problems.push(`${id} could not be deleted: ${(error as Error).message}`);
     }
   }
-  return { kept: verdicts.length - deleted.length, deleted, problems };
+  // Only now, for a slice is needed as long as a backup is there that could not be deleted.
+  const slices = await pruneSlices(storage, policy, clocks);
+  if (!slices) return { kept: verdicts.length - deleted.length, deleted, problems };
+  const { problems: ofSlices, ...summary } = slices;
+  return {
+    kept: verdicts.length - deleted.length,
+    deleted,
+    problems: [...problems, ...ofSlices],
+    slices: summary,
+  };
 }

@@ -1,5 +1,6 @@
 /** The verified backups of a policy: what each shows, and which one is meant. */
 import type { BackupChoice, BackupSummary } from '../domain/backup.types.ts';
+import { parseMoment } from '../domain/moment.ts';
 import { listBackups } from '../mongodb/backup/catalog.ts';
 import type { BackupManifest } from '../specs/manifest.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -69,7 +70,7 @@ export async function chooseBackup(
   const wanted = 'id' in choice ? choice.id.replace(/(\.archive|\.gz|\.zst)(\.enc)?$/, '') : null;
   const found =
     'at' in choice
-      ? all.find((manifest) => Date.parse(dataTime(manifest)) <= Date.parse(choice.at))
+      ? all.find((manifest) => Date.parse(dataTime(manifest)) <= (parseMoment(choice.at)?.t ?? 0) * 1_000)
       : all.find(({ id }) => wanted === null || id === wanted);
   if (found) return found;
   const what =

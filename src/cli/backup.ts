@@ -191,6 +191,17 @@ function addCatalog(group: Command, { session, exit }: Context): void {
       const { show } = await import('./backup/catalog.ts');
       await show(session, id, flags);
     });
+  policyOptions(
+    group
+      .command('slices')
+      .description('slices of the oplog: which moments can be restored, and where the gaps are'),
+  )
+    .addOption(outputOption(['json', 'yaml']))
+    .addHelpText('after', '\nExample:\n  $ slipway backup slices --policy ecommerce-mongodb')
+    .action(async (flags: CatalogFlags) => {
+      const { slices } = await import('./backup/catalog.ts');
+      await slices(session, flags);
+    });
   where(
     group
       .command('verify')

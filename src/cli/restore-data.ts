@@ -16,7 +16,10 @@ export function addDataRestore(group: Command, { session, exit }: Context): void
   policyOptions(group)
     .option('--backup <id>', 'this backup of the policy')
     .option('--latest', 'the newest verified backup of the policy (the default)')
-    .option('--at <time>', 'the newest verified backup whose data is of this time or before, ISO 8601')
+    .option(
+      '--at <time>',
+      'everything as it was at this time: 2026-11-23T02:00:00Z, or a cluster timestamp SECONDS,INCREMENT',
+    )
     .option(
       '--archive <file>',
       'a mongodump archive that the worker can read, instead of a backup of a policy',
@@ -50,12 +53,15 @@ export function addDataRestore(group: Command, { session, exit }: Context): void
       'after',
       `
 The archive is verified before anything is touched; documents go into staging collections and are compared; only then
-names are swapped. Replacing data needs an approval: --yes, \`slipway restore approve\`, or the Update in the Temporal UI.
+names are swapped. --at takes the newest backup of that time or before and replays the oplog over it, up to the last
+write at or before the time (a time of the clock is the beginning of its second); \`slipway backup slices\` shows what
+can be reached. Of a policy without \`pointInTime\` it takes the newest backup as it is. Replacing data needs an approval: --yes, \`slipway restore approve\`, or the Update in the Temporal UI.
 
 Examples:
   $ slipway restore --policy ecommerce-mongodb --dry-run --wait
   $ slipway restore --policy ecommerce-mongodb --collection shop.orders --yes --wait
   $ slipway restore --policy ecommerce-mongodb --database shop --ns-from 'shop.*' --ns-to 'shop_yesterday.*' --wait
+  $ slipway restore --policy ecommerce-mongodb --at 2026-11-23T11:41:07Z --database shop --dry-run --wait
   $ slipway restore --archive /backup/dump-20261123-020000.gz --into-env MONGODB_URI --wait
 ${BACKUP_EXIT_CODES}`,
     )

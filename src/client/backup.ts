@@ -23,11 +23,13 @@ import type {
   ThrottleCommand,
 } from '../domain/backup.types.ts';
 import { TASK_QUEUE } from '../domain/names.ts';
+import type { SlicesStatus } from '../domain/slices.types.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type Api, SERVER_MS, UPDATE_MS } from './api.ts';
 import { isTransient, messageOf, plainError } from './connection.ts';
 import { NoAnswer, Refused, SlipwayError } from './errors.ts';
 import { POLICY, scheduleOptions, STARTER } from './schedule-spec.ts';
+import { applySlices, pauseSlices, resumeSlices, stopSlices, viewSlices } from './slices.ts';
 import { followRun, type RunFollow, type RunView, viewRun } from './backup-run.ts';
 
 export type { RunFollow, RunView } from './backup-run.ts';
@@ -66,8 +68,15 @@ export class BackupClient {
     this.#api = api;
   }
 
-  /** Makes the Schedule what the policy says. A paused one stays paused. */
-  async apply(policy: BackupPolicy): Promise<'created' | 'updated'> {
+  /** Makes the Schedule, and the workflow that stores slices, what the policy says. Paused ones stay paused. */
+  async apply(policy: BackupPolicy, by = 'slipway backup apply'): Promise<'created' | 'updated'> {
+    const result = await this.#applySchedule(policy);
+    const { paused, note } = await this.describe(policy.metadata.name);
+    await applySlices(this.#api, policy, paused ? { by, why: note ?? 'the policy is paused' } : null, by);
+    return result;
+  }
+
+  async #applySchedule(policy: BackupPolicy): Promise<'created' | 'updated'> {
     const desired = scheduleOptions(policy, Date.now());
     const handle = this.#handle(policy.metadata.name);
     const update = () =>
@@ -120,15 +129,25 @@ export class BackupClient {
 
   async pause(name: string, by: string, why: string): Promise<void> {
     await this.#onSchedule(name, (handle) => handle.pause(`paused by ${by}: ${why}`));
+    await pauseSlices(this.#api, name, { by, why });
   }
 
   async resume(name: string, by: string): Promise<void> {
     await this.#onSchedule(name, (handle) => handle.unpause(`resumed by ${by}`));
+    // One that somebody has ended begins anew.
+    await applySlices(this.#api, await this.policy(name), null, by);
+    await resumeSlices(this.#api, name, by);
   }
 
-  /** Removes the Schedule. Backups stay where they are. */
-  async delete(name: string): Promise<void> {
+  /** Removes the Schedule, and ends the workflow that stores slices. Backups and slices stay where they are. */
+  async delete(name: string, by = 'slipway backup delete'): Promise<void> {
     await this.#onSchedule(name, (handle) => handle.delete());
+    await stopSlices(this.#api, name, by);
+  }
+
+  /** Where the workflow is that stores a policy's slices of the oplog; `null` when there is none. */
+  slices(name: string): Promise<RunView<SlicesStatus> | null> {
+    return viewSlices(this.#api, name);
   }
 
   /** Starts a backup now, also of a paused policy. */

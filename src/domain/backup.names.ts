@@ -4,6 +4,7 @@ export const BACKUP_WORKFLOW = {
   restore: 'restoreData',
   drill: 'drill',
   lock: 'sourceLock',
+  slices: 'oplogSlices',
 } as const;
 
 /** Databases with this prefix are a drill's scratch place: made, compared and dropped by it, never backed up. */
@@ -25,6 +26,11 @@ export function restoreId(source: string, at: Date): string {
 
 export function drillId(policy: string, backup: string): string {
   return `drill.${policy}.${backup}`;
+}
+
+/** Id of the workflow that stores slices of the oplog for a policy. */
+export function slicesId(policy: string): string {
+  return `oplog.${policy}`;
 }
 
 /** The id is the lock: one backup or restore at a time for a server. `key` comes from the activity `identifySource`. */

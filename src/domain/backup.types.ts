@@ -44,6 +44,14 @@ export interface PruneSummary {
   deleted: string[];
   /** What could not be deleted, and why. */
   problems: string[];
+  /** Slices of the oplog, where there are any. */
+  slices?: SlicePrune;
+}
+
+export interface SlicePrune {
+  kept: number;
+  deleted: number;
+  reason: string;
 }
 
 export interface BackupStatus {
@@ -182,6 +190,23 @@ export interface RestorePlan {
   documents: number | null;
   bytes: number | null;
   notes: string[];
+  /** How the data is carried forward from the archive to a moment; absent when the archive is all there is. */
+  pointInTime?: PlannedRollForward;
+}
+
+/** Slices of the oplog that are replayed over an archive. */
+export interface PlannedRollForward {
+  /** The moment that comes back, ISO 8601 and `SECONDS,INCREMENT`. */
+  at: string;
+  moment: string;
+  /** The moment that the archive shows, ISO 8601. */
+  baseAt: string;
+  slices: number;
+  /** Entries of the oplog that are replayed, or looked at and found to be of other namespaces. */
+  entries: number;
+  bytes: number;
+  /** The last entry at or before the moment, ISO 8601; `null`: nothing happened since the backup. */
+  lastEntry: string | null;
 }
 
 export interface RestoreResult {

@@ -169,20 +169,20 @@ export function drillDetails(status: DrillStatus): string {
   ]);
 }
 
-type Row = [string, string | null];
+export type Row = [string, string | null];
 
-function table(rows: Row[]): string {
+export function table(rows: Row[]): string {
   const shown = rows.flatMap(([what, value]) =>
     value === null ? [] : [`| ${what} | ${escapeMarkdown(value)} |`],
   );
   return ['| | |', '|---|---|', ...shown].join('\n');
 }
 
-function story(timeline: TimelineEntry[]): string {
+export function story(timeline: TimelineEntry[]): string {
   return timeline.map(({ at, text }) => `- ${clock(at)} ${escapeMarkdown(text)}`).join('\n');
 }
 
-function clock(time: string): string {
+export function clock(time: string): string {
   return `${time.slice(0, 10)} ${time.slice(11, 19)}`;
 }
 
@@ -190,6 +190,6 @@ function json(value: unknown): string {
   return `\`\`\`json\n${JSON.stringify(value)}\n\`\`\``;
 }
 
-function paragraphs(parts: (string | null)[]): string {
+export function paragraphs(parts: (string | null)[]): string {
   return parts.filter((part) => part !== null && part !== '').join('\n\n');
 }

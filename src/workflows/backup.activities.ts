@@ -23,6 +23,14 @@ export const haul = proxyActivities<BackupActivities>({
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '5m', maximumAttempts: 12 },
 });
 
+/** One slice of the oplog: what fails is tried again by the next, so nobody waits long for one. */
+export const slicing = proxyActivities<BackupActivities>({
+  startToCloseTimeout: '1h',
+  scheduleToCloseTimeout: '2h',
+  heartbeatTimeout: '15s',
+  retry: { ...patient, maximumInterval: '10s', maximumAttempts: 6 },
+});
+
 /** Cleaning up: worth trying for long, but nobody waits for ever. */
 export const tidy = proxyActivities<BackupActivities>({
   startToCloseTimeout: '10m',

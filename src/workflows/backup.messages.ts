@@ -8,6 +8,8 @@ import type {
   Throttle,
   ThrottleCommand,
 } from '../domain/backup.types.ts';
+import type { Rest, SlicesStatus } from '../domain/slices.types.ts';
+import type { BackupPolicy } from '../specs/backup.types.ts';
 
 /** Changes how fast a running backup reads. */
 export const throttle = defineUpdate<BackupStatus, [ThrottleCommand]>('throttle');
@@ -21,6 +23,13 @@ export const rejectRestore = defineUpdate<RestoreStatus, [RestoreApproval]>('rej
 export const restoreStatus = defineQuery<RestoreStatus>('status');
 
 export const drillStatus = defineQuery<DrillStatus>('status');
+
+/** Commands to the workflow that stores slices of the oplog; none of them can be refused. */
+export const applySlices = defineSignal<[{ policy: BackupPolicy }]>('apply');
+export const pauseSlices = defineSignal<[Rest]>('pause');
+export const resumeSlices = defineSignal<[{ by: string }]>('resume');
+export const stopSlices = defineSignal<[{ by: string }]>('stop');
+export const slicesStatus = defineQuery<SlicesStatus>('status');
 
 /** Ends a lock on a source; sent by its holder. */
 export const releaseLock = defineSignal('release');

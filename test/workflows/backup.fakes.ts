@@ -78,6 +78,7 @@ export function fakes(server: string, change: Partial<BackupActivities> = {}): F
     sweepBackups: async () => undefined,
     pruneBackups: async () => ({ kept: 7, deleted: ['dump-20261101-010000'], problems: [] }),
     recordBackup: async () => undefined,
+    sliceOplog: async () => ({ reached: { t: 1_795_000_000, i: 1 }, more: false, slice: null }),
     inspectRestore: async () => planOf(0),
     holdArchive: async () => undefined,
     releaseArchive: async () => undefined,

@@ -3,8 +3,10 @@ import { drillRecords } from '../../backups/notes.ts';
 import { prune as pruneNow, retentionVerdicts } from '../../backups/retention.ts';
 import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
 import { consistencyText, dataTime, verifiedBackups } from '../../backups/verified.ts';
+import { momentLabel } from '../../domain/moment.ts';
 import { bytesText, durationText } from '../../domain/backup.view.ts';
 import { type CatalogEntry, listBackups, readManifest, verifyBackup } from '../../mongodb/backup/catalog.ts';
+import { reachOf, sliceVerdict } from '../../backups/slices.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import { DirectoryStorage } from '../../storage/directory.ts';
 import type { EncryptionKey } from '../../storage/encryption.ts';
@@ -16,6 +18,7 @@ import { stamp, table } from '../render/text.ts';
 import type { Session } from '../session.ts';
 import { atClaim, type Claim, listClaim, pruneClaim, showClaim, verifyClaim } from './claim.ts';
 import { policyOf, type WhichPolicy } from './policy-file.ts';
+import { reachLines, reachRow, sliceVerdictLines } from './slices.ts';
 
 export interface CatalogFlags extends WhichPolicy {
   directory?: string;
@@ -120,6 +123,8 @@ export async function list(session: Session, flags: CatalogFlags): Promise<void>
     ]);
     for (const line of table([header, ...cells])) session.out(line);
     for (const { id, reason } of rows) if (reason !== null) session.err(`${id}: ${reason}`);
+    if (policy)
+      for (const line of reachLines(await reachOf(storage, policy.metadata.name))) session.out(line);
   });
 }
 
@@ -175,6 +180,7 @@ export async function show(session: Session, wanted: string, flags: CatalogFlags
       ...(drill
         ? [['Drill', drill.passed ? `passed in ${durationText(drill.restoreMs)}` : `failed: ${drill.reason}`]]
         : []),
+      ...reachRow(id, await reachOf(storage, manifest.policy)),
       ...warnings.map((text) => ['Warning', text]),
     ];
     for (const line of table(rows)) session.out(line);
@@ -186,6 +192,22 @@ export async function show(session: Session, wanted: string, flags: CatalogFlags
       bytesText(bytes),
     ]);
     for (const line of table([['NAMESPACE', 'KIND', 'DOCUMENTS', 'BSON'], ...cells])) session.out(line);
+  });
+}
+
+/** `backup slices`: what can be reached, and where the gaps are. */
+export async function slices(session: Session, flags: CatalogFlags): Promise<void> {
+  const onClaim = () => {
+    throw badInput('a policy with destination.job has no slices of the oplog');
+  };
+  await atPlace(session, flags, onClaim, async ({ storage, policy }) => {
+    if (!policy) throw badInput('--policy NAME or --file FILE is missing: whose slices?');
+    const reach = await reachOf(storage, policy.metadata.name);
+    if (await printData(session, flags.output, reach)) return;
+    if (reach.slices === 0) return session.err(`There are no slices of the oplog at ${storage.location}.`);
+    const { reached, slices: count } = reach;
+    session.out(`${count} slices, up to ${reached ? momentLabel(reached) : '-'}, at ${storage.location}`);
+    for (const line of reachLines(reach)) session.out(line);
   });
 }
 
@@ -247,29 +269,39 @@ export async function prune(session: Session, flags: PruneFlags): Promise<number
     const clocks = [{ name: 'this machine', time: session.now() }];
     const verdicts = await retentionVerdicts(storage, policy, clocks);
     const doomed = verdicts.filter(({ verdict }) => verdict === 'delete');
+    const gone = new Set(doomed.map(({ id }) => id));
+    const stay = (await verifiedBackups(storage, policy.metadata.name)).filter(({ id }) => !gone.has(id));
+    const slices = await sliceVerdict(storage, policy, stay, clocks);
     const data = flags.output !== undefined;
     if (!data) {
       const rows = verdicts.map(({ id, verdict, reasons }) => [id, verdict, reasons.join('; ')]);
       for (const line of table([['BACKUP', 'VERDICT', 'REASON'], ...rows])) session.out(line);
+      for (const line of sliceVerdictLines(slices)) session.out(line);
     }
-    if (flags.dryRun || doomed.length === 0) {
+    const what = countText(doomed.length, slices.doomed.length);
+    if (flags.dryRun || what === null) {
       await printData(session, flags.output, verdicts);
       if (!data)
         session.out(
-          doomed.length === 0
-            ? 'There is nothing to delete.'
-            : `${doomed.length} would be deleted; this was a dry run.`,
+          what === null ? 'There is nothing to delete.' : `${what} would be deleted; this was a dry run.`,
         );
       return EXIT.ok;
     }
     if (!flags.yes) {
-      const sure = await session.confirm(`Delete ${doomed.length} backups at ${storage.location}?`);
+      const sure = await session.confirm(`Delete ${what} at ${storage.location}?`);
       if (sure === undefined) throw badInput('--yes is missing: nobody is there to ask');
       if (!sure) return EXIT.ok;
     }
     const summary = await pruneNow(storage, policy, clocks);
-    if (!(await printData(session, flags.output, summary))) session.out(`Deleted ${summary.deleted.length}.`);
+    if (!(await printData(session, flags.output, summary)))
+      session.out(`Deleted ${countText(summary.deleted.length, summary.slices?.deleted ?? 0) ?? 'nothing'}.`);
     for (const problem of summary.problems) session.err(problem);
     return summary.problems.length === 0 ? EXIT.ok : EXIT.failed;
   });
+}
+
+/** `null`: nothing. */
+function countText(backups: number, slices: number): string | null {
+  if (slices === 0) return backups === 0 ? null : String(backups);
+  return `${backups} and ${slices} slices of the oplog`;
 }

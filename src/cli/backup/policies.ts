@@ -1,6 +1,10 @@
 /** `backup apply|policies|describe|pause|resume|delete|validate|schema`. */
 import { backupPolicyJsonSchema } from '../../specs/backup.ts';
-import type { BackupPolicy, Destination, Retention } from '../../specs/backup.types.ts';
+import type { BackupPolicy, Destination, PointInTime, Retention } from '../../specs/backup.types.ts';
+import type { RunView } from '../../client/backup.ts';
+import { slicesId } from '../../domain/backup.names.ts';
+import { rangeText } from '../../domain/point-in-time.ts';
+import type { SlicesStatus } from '../../domain/slices.types.ts';
 import { runsBetween, scheduleTimes } from '../../domain/schedule.ts';
 import { withClient } from '../connect.ts';
 import { badInput, required } from '../failure.ts';
@@ -30,12 +34,15 @@ export async function apply(session: Session, flags: FileFlags): Promise<void> {
   const policy = await readPolicy(session, flags.file);
   const { name } = policy.metadata;
   await withClient(session, flags, async (client) => {
-    const result = await client.backups.apply(policy);
+    const result = await client.backups.apply(policy, whoami(session.env));
     const { next, paused } = await client.backups.describe(name);
     if (await printData(session, flags.output, { name, result, next, paused })) return;
     if (flags.output === 'name') return session.out(name);
     session.out(`Backup policy ${name} ${result}.`);
     session.out(paused ? '  It is paused.' : `  Next run:  ${next === null ? 'none' : stamp(next)}`);
+    const { pointInTime } = policy.spec;
+    if (pointInTime)
+      session.out(`  Oplog:     a slice every ${pointInTime.sliceEvery}, by workflow ${slicesId(name)}`);
     session.out(`  Run now:   slipway backup run --policy ${name} --wait`);
   });
 }
@@ -58,11 +65,15 @@ export async function policies(session: Session, flags: PolicyFlags): Promise<vo
 }
 
 export async function describe(session: Session, name: string, flags: PolicyFlags): Promise<void> {
-  const found = await withClient(session, flags, (client) => client.backups.describe(name));
-  if (await printData(session, flags.output, found)) return;
+  const { found, slices } = await withClient(session, flags, async (client) => {
+    const described = await client.backups.describe(name);
+    return { found: described, slices: await client.backups.slices(name) };
+  });
+  if (await printData(session, flags.output, { ...found, slices: slices?.status ?? null })) return;
   const { policy, paused, note, nextRuns, running, recent } = found;
   const rows = [
     ...policyRows(policy),
+    ...slicesRows(policy, slices),
     ['State', paused ? `paused (${note ?? 'no reason given'})` : 'active'],
     ['Next runs', nextRuns.slice(0, SHOWN_RUNS).map(stamp).join(', ') || '-'],
     ['Running', running.join(', ') || '-'],
@@ -79,6 +90,19 @@ export async function describe(session: Session, name: string, flags: PolicyFlag
     ],
   ];
   for (const line of table(rows)) session.out(line);
+}
+
+function slicesRows({ spec }: BackupPolicy, view: RunView<SlicesStatus> | null): string[][] {
+  if (!spec.pointInTime) return [];
+  if (!view || view.execution !== 'RUNNING')
+    return [['Oplog slices', 'not running; slipway backup apply starts them again']];
+  if (!view.status) return [['Oplog slices', 'no worker answers']];
+  const { phase, reachedAt, problem, gaps } = view.status;
+  const why = problem === null ? '' : `: ${problem.text}`;
+  return [
+    ['Oplog slices', `${phase}${why}; they reach to ${reachedAt ?? 'nothing yet'}`],
+    ...gaps.map(({ after, until, reason }) => ['Gap', `${rangeText({ from: after, to: until })}: ${reason}`]),
+  ];
 }
 
 function policyRows({ metadata, spec }: BackupPolicy): string[][] {
@@ -99,6 +123,7 @@ function policyRows({ metadata, spec }: BackupPolicy): string[][] {
     ['Compression', `${compression}${spec.encryption ? ', encrypted' : ''}`],
     ['Retention', retentionText(retention)],
     ['Drill', drill ? `every ${drill.every}` : 'never'],
+    ['Point in time', pointInTimeText(spec.pointInTime)],
     ['Alarm', alarm ? `no verified backup for ${alarm.noVerifiedBackupFor}` : 'none'],
   ];
 }
@@ -107,6 +132,12 @@ export function destinationText(destination: Destination): string {
   if ('directory' in destination) return `directory ${destination.directory} of the worker`;
   if ('s3' in destination) return `s3://${destination.s3.bucket}/${destination.s3.prefix}`;
   return `PVC ${destination.job.pvc} in namespace ${destination.job.namespace}, by a Job`;
+}
+
+function pointInTimeText(pointInTime: PointInTime | null | undefined): string {
+  if (!pointInTime) return 'only the moments of backups';
+  const { sliceEvery, keepFor } = pointInTime;
+  return `a slice of the oplog every ${sliceEvery}, kept ${keepFor === null ? 'as long as the backups' : `for ${keepFor}`}`;
 }
 
 function retentionText({ keepAtLeast, ...rules }: Retention): string {
@@ -140,7 +171,7 @@ export async function remove(
     if (sure === undefined) throw badInput('--yes is missing: nobody is there to ask');
     if (!sure) return session.err('Nothing was removed.');
   }
-  await withClient(session, flags, (client) => client.backups.delete(policy));
+  await withClient(session, flags, (client) => client.backups.delete(policy, whoami(session.env)));
   session.out(`Backup policy ${policy} removed.`);
 }
 

@@ -1,5 +1,6 @@
 /** From the flags of `slipway restore` to a restore, and decisions on one. */
 import type { BackupChoice, RestoreInput, RestoreOrigin, RestoreStatus } from '../../domain/backup.types.ts';
+import { MOMENT_FORM, momentClock, momentText, parseMoment } from '../../domain/moment.ts';
 import { parseDuration } from '../../specs/duration.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import { policyOf } from '../backup/policy-file.ts';
@@ -125,14 +126,9 @@ function originOf({ archive, backup, at }: RestoreDataFlags, policy: BackupPolic
 function choiceOf(backup: string | undefined, at: string | undefined): BackupChoice {
   if (backup !== undefined) return { id: backup };
   if (at === undefined) return { latest: true };
-  // A time without a zone would mean another moment on the worker.
-  if (
-    !/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(at) ||
-    Number.isNaN(Date.parse(at))
-  ) {
-    throw badInput(`--at: found "${at}"; allowed: a time with its zone such as 2026-11-23T02:00:00Z`);
-  }
-  return { at: new Date(at).toISOString() };
+  const moment = parseMoment(at);
+  if (!moment) throw badInput(`--at: found "${at}"; allowed: ${MOMENT_FORM}`);
+  return { at: moment.i === 0 ? momentClock(moment) : momentText(moment) };
 }
 
 export async function decideRestore(
