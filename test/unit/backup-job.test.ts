@@ -56,7 +56,7 @@ describe('the Job of a backup', () => {
   });
 
   test('is bounded in time and attempts, cleans up after itself, and may do nothing but write to the claim', () => {
-    const { spec } = dumpJob(policy, run, 'slipway-shop') as { spec: Record<string, never> };
+    const { spec } = dumpJob(policy, run, 'slipway-shop');
     expect(spec).toMatchObject({
       backoffLimit: 2,
       activeDeadlineSeconds: 21_600,

@@ -390,3 +390,92 @@ describe('a drill', () => {
     expect(given.calls.at(-1)).toBe('cleanDrill');
   });
 });
+
+describe('a backup by a Job of the cluster', () => {
+  const inCluster = (name: string) => {
+    const policy = policyNamed(name);
+    policy.spec.source.uriFrom = {
+      secret: { namespace: 'e', name: 's', key: 'k', host: 'db', username: 'u' },
+    };
+    policy.spec.destination = {
+      job: {
+        namespace: 'e',
+        image: 'mongo:6.0',
+        pvc: 'p',
+        mountPath: '/backup',
+        serviceAccount: null,
+        backoffLimit: 2,
+        deadline: '6h',
+        ttl: '7d',
+        history: { successful: 3, failed: 3 },
+        resources: { requests: {}, limits: {} },
+      },
+    };
+    return policy;
+  };
+  const dumps = (handle: Awaited<ReturnType<typeof startBackup>>) =>
+    eventually(
+      () => handle.query(messages.backupStatus),
+      ({ phase }) => phase === 'dumping',
+    );
+
+  test('holds every name of its source, so that neither its address nor its server is worked on twice', async () => {
+    const [address, server] = [unique('address'), unique('server')];
+    const identifyJobSource = async () => ({ keys: [address, server] });
+    const given = fakes(server, { identifyJobSource, takeBackup: untilCancelled });
+    const first = await startBackup(await work(given), { policy: inCluster('first') });
+    await dumps(first);
+    expect(given.calls).not.toContain('identifySource');
+    const others = [
+      await startBackup(await work(fakes(server))),
+      await startBackup(await work(fakes('?', { identifyJobSource: async () => ({ keys: [address] }) })), {
+        policy: inCluster('second'),
+      }),
+    ];
+    for (const other of others) {
+      await eventually(
+        () => other.query(messages.backupStatus),
+        ({ phase }) => phase === 'waiting',
+      );
+    }
+    await first.cancel();
+    await expect(first.result()).rejects.toThrow(/cancel/i);
+    for (const other of others) expect((await other.result()).outcome).toBe('verified');
+  });
+
+  test('that is cancelled waits until nobody makes its Job any more, then has it removed, by its own name', async () => {
+    const order: string[] = [];
+    let swept: unknown;
+    const given = fakes(unique('server'), {
+      takeBackup: async () => {
+        try {
+          return await untilCancelled();
+        } finally {
+          order.push('nobody watches the Job');
+        }
+      },
+      sweepBackups: async ({ workflow }) => {
+        order.push('sweep');
+        swept = workflow;
+      },
+    });
+    const handle = await startBackup(await work(given), { policy: inCluster('cancelled') });
+    await dumps(handle);
+    await handle.cancel();
+    await expect(handle.result()).rejects.toThrow(/cancel/i);
+    expect(order).toEqual(['nobody watches the Job', 'sweep']);
+    expect(swept).toEqual({ id: handle.workflowId, run: handle.firstExecutionRunId });
+  });
+
+  test('cannot be throttled, and says what to do instead', async () => {
+    const given = fakes(unique('server'), { takeBackup: untilCancelled });
+    const handle = await startBackup(await work(given), { policy: inCluster('throttled') });
+    await dumps(handle);
+    const command = { mbPerSecond: 5, by: 'ann' };
+    expect(await refusal(handle.executeUpdate(messages.throttle, { args: [command] }))).toContain(
+      'smaller CPU limit',
+    );
+    await handle.cancel();
+    await expect(handle.result()).rejects.toThrow();
+  });
+});
