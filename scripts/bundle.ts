@@ -20,8 +20,8 @@ const target = `node${engines.node.replace(/^\D*/, '')}`;
 const REQUIRE =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 
-/** Modules that run for days; they start when they start. */
-const SERVERS = ['worker', 'gateway'];
+/** Modules that are processes of their own; the engine is started by the worker. */
+const SERVERS = ['worker', 'gateway', 'engine'];
 
 const common = {
   bundle: true,

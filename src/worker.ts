@@ -1,5 +1,6 @@
 /** The process that runs workflows and activities. */
 import { existsSync } from 'node:fs';
+import { extname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { NativeConnection, Worker, WorkflowBundleOption } from '@temporalio/worker';
@@ -132,6 +133,7 @@ async function live(life: Life): Promise<void> {
           env,
           kube: cluster?.client ?? null,
           version: VERSION,
+          engine: fileURLToPath(new URL(`engine${extname(import.meta.url)}`, import.meta.url)),
           metrics: backupMetrics(registry),
         }),
       },

@@ -1,29 +1,27 @@
-/** The activity that makes a backup: the engine, with the policy's settings and a throttle that the workflow may change. */
-import { activityInfo, getClient } from '@temporalio/activity';
+/** The work of the activity that makes a backup: the dump, with the policy's settings. */
 import { DRILL_PREFIX } from '../domain/backup.names.ts';
-import type { BackupSummary, Throttle as Limit } from '../domain/backup.types.ts';
+import type { BackupSummary } from '../domain/backup.types.ts';
 import { type BackupProgress, createBackup } from '../mongodb/backup.ts';
 import { sweepRuns } from '../mongodb/backup/catalog.ts';
-import { Throttle } from '../mongodb/throttle.ts';
+import type { Throttle } from '../mongodb/throttle.ts';
 import { summaryOf } from '../backups/verified.ts';
 import type { Report } from './backup.context.ts';
 import { openStorage, resolveKey, type SettingsSource } from '../backups/settings.ts';
 import { withMongo } from './backup.source.ts';
 import type { TakeInput } from './backup.types.ts';
 
-const THROTTLE_POLL_MS = 2_000;
-
 export async function takeBackup(
   { policy, id, workflow }: TakeInput,
   from: SettingsSource & { version: string },
   signal: AbortSignal,
   report: Report,
+  /** Set to the policy's limit here; may be changed while the dump runs. */
+  throttle: Throttle,
 ): Promise<BackupSummary> {
   const { source, destination, compression, throttle: limit } = policy.spec;
+  throttle.megabytesPerSecond = limit?.mbPerSecond;
   const key = await resolveKey(policy, from);
   const storage = await openStorage(destination, from);
-  const throttle = new Throttle(limit?.mbPerSecond);
-  const polling = setInterval(() => void askForLimit(workflow, throttle), THROTTLE_POLL_MS);
   try {
     const manifest = await withMongo(source.uriFrom, from, (client) =>
       createBackup(client, storage, {
@@ -44,7 +42,6 @@ export async function takeBackup(
     );
     return summaryOf(manifest, storage.location);
   } finally {
-    clearInterval(polling);
     await storage.close();
   }
 }
@@ -69,19 +66,4 @@ function progressOf(progress: BackupProgress) {
     namespaces: progress.namespacesDone,
     totalNamespaces: progress.namespacesTotal,
   };
-}
-
-/** Nobody answering is no reason to change anything: the limit stays what it was. */
-async function askForLimit(workflow: TakeInput['workflow'], throttle: Throttle): Promise<void> {
-  try {
-    // An activity of a test environment has no server to ask.
-    if (activityInfo().workflowExecution === undefined) return;
-    const limit = await getClient()
-      .workflow.getHandle(workflow.id, workflow.run)
-      .query<Limit | null>('throttled');
-    const wanted = limit?.mbPerSecond ?? undefined;
-    if (throttle.megabytesPerSecond !== wanted) throttle.megabytesPerSecond = wanted;
-  } catch {
-    // Asked again in two seconds.
-  }
 }

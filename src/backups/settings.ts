@@ -18,7 +18,6 @@ import type {
 } from '../specs/backup.types.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import { type EncryptionKey, parseKey } from '../storage/encryption.ts';
-import { S3Storage } from '../storage/s3.ts';
 import type { Storage } from '../storage/storage.ts';
 
 export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets' };
@@ -105,6 +104,8 @@ export async function openStorage(destination: Destination, from: SettingsSource
 
 async function openS3(s3: S3Destination, from: SettingsSource): Promise<Storage> {
   const credentials = s3.credentialsFrom === null ? undefined : await s3Keys(s3.credentialsFrom, from);
+  // Its SDK takes 40 MB, which a process that writes to a directory need not have.
+  const { S3Storage } = await import('../storage/s3.ts');
   return new S3Storage({
     bucket: s3.bucket,
     prefix: s3.prefix,
