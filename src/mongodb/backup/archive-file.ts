@@ -1,5 +1,6 @@
 // From stored bytes to archive events, and the proof that an archive is whole.
 import { createHash, type Hash } from 'node:crypto';
+import type { BackupManifest } from '../../specs/manifest.ts';
 import { type Bytes, decompress, detectCompression } from '../../storage/compression.ts';
 import { decrypt, EncryptionError, type EncryptionKey, isEncrypted } from '../../storage/encryption.ts';
 import { peek } from '../../storage/peek.ts';
@@ -31,6 +32,11 @@ export async function* hashed(
     count(chunk.length);
     yield chunk;
   }
+}
+
+/** A stored backup is not what its manifest says. */
+export class BackupDamagedError extends Error {
+  override name = 'BackupDamagedError';
 }
 
 export interface ArchiveProof {
@@ -76,4 +82,37 @@ export async function proveArchive(
   }
   if (!first) throw new Error('an archive without a prelude'); // the reader has refused such a file
   return { ...proof, sha256: hash.digest('hex'), size, prelude: first.prelude, preludeSha256: first.sha256 };
+}
+
+/**
+ * Proves that a stored archive is, byte for byte, the one that was read from end to end before its manifest was written:
+ * its hash says so, at the speed of reading. What the archive holds, the manifest tells.
+ * @throws BackupDamagedError when it is another, EncryptionError without the right key
+ */
+export async function proveStored(
+  open: (signal?: AbortSignal) => Promise<Bytes>,
+  manifest: BackupManifest,
+  { key, signal, onProgress }: ProofOptions = {},
+): Promise<ArchiveProof> {
+  const { archive, namespaces, documents, bytes } = manifest;
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of await open(signal)) {
+    signal?.throwIfAborted();
+    hash.update(chunk);
+    size += chunk.length;
+    onProgress?.(Math.round((bytes * Math.min(size, archive.size)) / archive.size));
+  }
+  const damaged = (what: string) => new BackupDamagedError(`backup ${manifest.id}: ${what}`);
+  if (size !== archive.size) throw damaged(`it has ${size} bytes instead of ${archive.size}`);
+  const sha256 = hash.digest('hex');
+  if (sha256 !== archive.sha256) throw damaged('its SHA-256 is not the one noted when it was stored');
+  const first = await firstEvent(await open(signal), key);
+  if (first?.kind !== 'prelude') throw damaged('it has no prelude');
+  return { sha256, size, prelude: first.prelude, preludeSha256: first.sha256, namespaces, documents, bytes };
+}
+
+async function firstEvent(stored: Bytes, key: EncryptionKey | undefined): Promise<ArchiveEvent | undefined> {
+  for await (const event of readArchive(unwrapArchive(stored, key))) return event;
+  return undefined;
 }

@@ -3,7 +3,9 @@
 import { type BackupManifest, parseManifest } from '../../specs/manifest.ts';
 import type { EncryptionKey } from '../../storage/encryption.ts';
 import { ObjectNotFoundError, readSmall, type Storage } from '../../storage/storage.ts';
-import { type ArchiveProof, proveArchive } from './archive-file.ts';
+import { type ArchiveProof, BackupDamagedError, proveArchive } from './archive-file.ts';
+
+export { BackupDamagedError } from './archive-file.ts';
 
 const manifestEnding = '.manifest.json';
 const noteEnding = '.running.json';
@@ -76,11 +78,6 @@ export async function readManifest(storage: Storage, id: string): Promise<Backup
   const manifest = parseManifest((await readSmall(storage, manifestName(id))).toString('utf8'));
   if (manifest.id !== id) throw new Error(`the manifest of ${id} says it is of ${manifest.id}`);
   return manifest;
-}
-
-/** A stored backup is not what its manifest says. */
-export class BackupDamagedError extends Error {
-  override name = 'BackupDamagedError';
 }
 
 export interface VerifyOptions {

@@ -1,11 +1,11 @@
 import type { MongoClient } from 'mongodb';
-import { type ArchiveProof, proveArchive } from '../backup/archive-file.ts';
-import { BackupDamagedError, compareWithManifest } from '../backup/catalog.ts';
+import { type ArchiveProof, proveArchive, proveStored } from '../backup/archive-file.ts';
 import { assertNoClash, findTargets, planRestore, type RestorePlan } from './plan.ts';
 import type { RestoreSource } from './run.types.ts';
 
 /**
- * What a restore would do. Proves the archive, reads the target's names, changes nothing.
+ * What a restore would do. Proves the archive (one with a manifest by its hash, any other by reading through all of it),
+ * reads the target's names, changes nothing.
  * @throws ArchiveCorruptError, EncryptionError, BackupDamagedError, RestorePlanError, OplogReplayError
  */
 export async function previewRestore(
@@ -17,14 +17,11 @@ export async function previewRestore(
   },
 ): Promise<{ proof: ArchiveProof; plan: RestorePlan }> {
   const { key, signal, manifest, onProgress } = source;
-  const proof = await proveArchive(await source.open(signal), {
-    key,
-    signal,
-    ...(onProgress && { onProgress }),
-  });
+  const options = { key, signal, ...(onProgress && { onProgress }) };
+  const proof = manifest
+    ? await proveStored(source.open, manifest, options)
+    : await proveArchive(await source.open(signal), options);
   let read = proof.bytes;
-  const difference = manifest && compareWithManifest(proof, manifest);
-  if (difference) throw new BackupDamagedError(`backup ${manifest.id}: ${difference}`);
   const { prelude, namespaces } = proof;
   const { id = 'preview', rollForward } = source;
   await rollForward?.scan({ signal, onProgress: (bytes) => onProgress?.((read += bytes)) });
