@@ -41,14 +41,15 @@ export class DumpLog {
       this.#stored = Number(progress[2]);
       return;
     }
-    const done = /\bdone dumping (.+) \((\d+) documents?\)$/.exec(line);
+    // Newer versions put names between backticks.
+    const done = /\bdone dumping `?(.+?)`? \((\d+) documents?\)$/.exec(line);
     if (done) {
       this.#open.delete(done[1] as string);
       this.#documents += Number(done[2]);
       this.#done += 1;
       return;
     }
-    const writing = /\bwriting (.+) to archive/.exec(line);
+    const writing = /\bwriting `?(.+?)`? to `?archive/.exec(line);
     if (writing) {
       this.#writing += 1;
       this.#namespace = writing[1] as string;

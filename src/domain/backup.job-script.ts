@@ -88,7 +88,10 @@ main() {
   partial=".$id.$HOSTNAME.partial"
   trap 'kill $(jobs -p) 2> /dev/null || :; sweep' EXIT
   ${configuration(secret, 'password')}
-  tool="$(mongodump --version | head -n 1 | tr -cd 'A-Za-z0-9.:+_ -')"
+  # No pipe to head, which may end before mongodump does: that would be an error of the pipe.
+  tool="$(mongodump --version)"
+  tool="\${tool%%$'\\n'*}"
+  tool="\${tool//[^A-Za-z0-9.:+_ -]/}"
 
   begun="$(date +%s%3N)"
   : > "$partial"

@@ -106,8 +106,8 @@ export class JobLab {
       .collection('orders')
       .insertMany(Array.from({ length: 500 }, (_, i) => ({ _id: i as never, total: i * 1.5 })));
     await shop.collection('orders').createIndex({ total: 1 });
-    // About 12 MB that do not compress, so that a container with little CPU takes a while.
-    const noise = Array.from({ length: 200 }, () => ({ bytes: randomBytes(60_000) }));
+    // About 36 MB that do not compress, so that a container with little CPU takes a while.
+    const noise = Array.from({ length: 200 }, () => ({ bytes: randomBytes(180_000) }));
     await shop.collection('noise').insertMany(noise);
     const account = `/api/v1/namespaces/${namespace}/serviceaccounts/default`;
     await eventually(async () => (await kubernetes(openLab(), 'GET', account)).status === 200, WITHIN);
@@ -272,10 +272,10 @@ ${spec}`);
   }
 }
 
-/** A file system of so many megabytes in a folder of its own. */
-export async function smallDisk(megabytes: number): Promise<{ folder: string; remove(): Promise<void> }> {
+/** A file system of so many bytes in a folder of its own. */
+export async function smallDisk(bytes: number): Promise<{ folder: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-small-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0777`, 'tmpfs', folder]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=0777`, 'tmpfs', folder]);
   return {
     folder,
     async remove() {

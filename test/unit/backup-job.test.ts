@@ -209,7 +209,7 @@ describe('the log of a dump', () => {
   test('says how far it is, as mongodump tells it', () => {
     const log = new DumpLog();
     for (const line of [
-      '2026-11-23T02:00:01.000+0000\twriting shop.orders to archive on stdout',
+      '2026-11-23T02:00:01.000+0000\twriting `shop.orders` to `archive on stdout`',
       '2026-11-23T02:00:01.000+0000\twriting shop.a (b) c to archive on stdout',
       'slipway:progress dumping 1048576',
       '2026-11-23T02:00:04.000+0000\t[####....................]  shop.orders  1200/5000  (24.0%)',
