@@ -16,14 +16,9 @@ import {
   type PastRelease,
 } from './client/listing.ts';
 import { type WaitOptions, waitForOutcome } from './client/outcome.ts';
+import { waitingReleases } from './client/line.ts';
 import { type SetupOptions, type SetupResult, setup } from './client/setup.ts';
-import {
-  type ReleaseRef,
-  type StartRequest,
-  type Started,
-  startRelease,
-  waitingReleases,
-} from './client/start.ts';
+import { type ReleaseRef, type StartRequest, type Started, startRelease } from './client/start.ts';
 import { updateError } from './client/update-error.ts';
 import { type ReleaseView, viewRelease } from './client/view.ts';
 import { releaseId } from './domain/names.ts';

@@ -4,8 +4,11 @@ import { type ConnectSettings, plainError } from './connection.ts';
 
 /** Longest wait for what the server answers by itself, in milliseconds. */
 export const SERVER_MS = 10_000;
-/** Longest wait for what a worker has to answer: a query. */
-export const QUERY_MS = 3_000;
+/**
+ * Longest wait for what a worker has to answer: a query. Right after a worker was killed, the first 3 s go by until Temporal
+ * asks another one.
+ */
+export const QUERY_MS = 6_000;
 /** Longest wait for what a worker has to answer: an update. */
 export const UPDATE_MS = 10_000;
 

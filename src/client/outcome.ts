@@ -2,13 +2,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowFailedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import type { ReleaseStatus } from '../domain/release.types.ts';
+import type { ReleaseStatus, ReplacedRelease } from '../domain/release.types.ts';
 import type { Api } from './api.ts';
 import { memoOf } from './attributes.ts';
 import { isTransient, plainError } from './connection.ts';
 import { SlipwayError } from './errors.ts';
-import { describe, type ReleaseRef, runByKey, waitingReleases } from './start.ts';
-import { noRelease, queryStatus, type ReleaseView, viewRelease } from './view.ts';
+import { replacedRelease, viewReplaced, waitingReleases } from './line.ts';
+import { type ReleaseRef, runByKey } from './start.ts';
+import { describe, noRelease, queryStatus, type ReleaseView, viewRelease } from './view.ts';
 
 const DEFAULT_INTERVAL_MS = 1_000;
 /** How long a release may be neither in line nor started before it counts as gone: the index lags by a second or two. */
@@ -47,7 +48,9 @@ export async function waitForOutcome(
   const signal = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal;
   const tell = once(options.onProgress);
   try {
-    const run = ref.run ?? (await turnOf(api, ref, tell, signal, options.intervalMs ?? DEFAULT_INTERVAL_MS));
+    const turn = ref.run ?? (await turnOf(api, ref, tell, signal, options.intervalMs ?? DEFAULT_INTERVAL_MS));
+    if (typeof turn !== 'string') return viewReplaced(ref, turn);
+    const run = turn;
     const watching = options.onProgress
       ? watch(api, ref.id, run, tell, signal, options.intervalMs ?? DEFAULT_INTERVAL_MS)
       : undefined;
@@ -77,14 +80,14 @@ async function atTimeout(api: Api, ref: ReleaseRef): Promise<ReleaseView | null>
   return run === null ? null : await viewRelease(api, ref.id, run);
 }
 
-/** Waits in line; returns the run once the release has started. */
+/** Waits in line; returns the run once the release has started, or who took its place. */
 async function turnOf(
   api: Api,
   ref: ReleaseRef,
   tell: (progress: Progress) => void,
   signal: AbortSignal,
   intervalMs: number,
-): Promise<string> {
+): Promise<string | ReplacedRelease> {
   const { id, key } = ref;
   if (key === null)
     throw new SlipwayError('failed', `a release without run or key cannot be followed: ${id}`);
@@ -98,6 +101,10 @@ async function turnOf(
       const waiting = await waitingReleases(api, namespace, rest.join('.'));
       const ahead = waiting?.findIndex((each) => each.key === key) ?? -1;
       if (waiting === null || ahead >= 0) seen = Date.now();
+      else {
+        const replaced = await replacedRelease(api, namespace, rest.join('.'), key);
+        if (replaced) return replaced;
+      }
       tell({ kind: 'queued', ahead: ahead >= 0 ? ahead : null });
     } catch (error) {
       if (!isTransient(error)) throw error;
@@ -108,7 +115,7 @@ async function turnOf(
   }
   throw new SlipwayError(
     'failed',
-    `the release with the key "${key}" left the line without being started; a newer one that supersedes takes the place of all that wait`,
+    `the release with the key "${key}" left the line without being started, and nobody knows why; was its line terminated in Temporal?`,
   );
 }
 

@@ -5,11 +5,12 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@te
 import { announcement } from '../domain/announcement.ts';
 import { releaseId, releaseQueueId, TASK_QUEUE, WORKFLOW } from '../domain/names.ts';
 import type { EnqueueCommand, QueueStatus, ReleaseInput } from '../domain/release.types.ts';
-import { type Api, QUERY_MS, SERVER_MS, UPDATE_MS } from './api.ts';
+import { type Api, SERVER_MS, UPDATE_MS } from './api.ts';
 import { attributePairs, memoOf, quoted } from './attributes.ts';
 import { codeOf, grpcDetails, plainError } from './connection.ts';
 import { AnotherReleaseRunning, SlipwayError } from './errors.ts';
-import { phaseOf } from './view.ts';
+import { lineRuns, replacedRelease, waitingReleases } from './line.ts';
+import { describe, phaseOf } from './view.ts';
 import { updateError } from './update-error.ts';
 
 const GRPC_INVALID_ARGUMENT = 3;
@@ -60,7 +61,7 @@ export async function startRelease(api: Api, request: StartRequest): Promise<Sta
   }
   const id = releaseId(namespace, name);
   // Whoever already stands in line goes first, even in the moment between two releases.
-  if (onConflict !== 'fail' && (await queueRuns(api, namespace, name))) return await enqueue(api, request);
+  if (onConflict !== 'fail' && (await lineRuns(api, namespace, name))) return await enqueue(api, request);
   try {
     return await launch(api, id, input);
   } catch (error) {
@@ -113,7 +114,7 @@ async function launch(api: Api, id: string, input: ReleaseInput): Promise<Starte
   }
 }
 
-/** Running, in line, or finished: the same key never starts twice. */
+/** Running, in line, replaced in line, or finished: the same key never starts twice. */
 async function findByKey(api: Api, namespace: string, name: string, key: string): Promise<Started | null> {
   const id = releaseId(namespace, name);
   // The latest run is read from the store of record; the index below may lag by a second.
@@ -124,7 +125,9 @@ async function findByKey(api: Api, namespace: string, name: string, key: string)
   const waiting = await waitingReleases(api, namespace, name);
   if (waiting?.some((each) => each.key === key)) return { id, run: null, key, attached: true, queued: true };
   const run = await runByKey(api, id, key);
-  return run === null ? null : { id, run, key, attached: true, queued: false };
+  if (run !== null) return { id, run, key, attached: true, queued: false };
+  const replaced = await replacedRelease(api, namespace, name, key);
+  return replaced && { id, run: null, key, attached: true, queued: true };
 }
 
 /** Run of a release by its key, from the index. */
@@ -166,42 +169,6 @@ async function enqueue(api: Api, request: StartRequest): Promise<Started> {
     throw await updateError(api, releaseQueueId(namespace, name), 'enqueue', error);
   }
   return { id: releaseId(namespace, name), run: null, key, attached: false, queued: true };
-}
-
-/** Who stands in line, next first; `null` when there is no worker to ask. */
-export async function waitingReleases(
-  api: Api,
-  namespace: string,
-  name: string,
-): Promise<QueueStatus['waiting'] | null> {
-  if (!(await queueRuns(api, namespace, name))) return [];
-  const handle = api.client.workflow.getHandle(releaseQueueId(namespace, name));
-  try {
-    return (await api.raw(QUERY_MS, () => handle.query<QueueStatus>('queued'))).waiting;
-  } catch {
-    return null;
-  }
-}
-
-async function queueRuns(api: Api, namespace: string, name: string): Promise<boolean> {
-  const info = await describe(api, releaseQueueId(namespace, name));
-  return info?.status.name === 'RUNNING';
-}
-
-/** The latest run of an id, running or not. */
-export async function describe(
-  api: Api,
-  id: string,
-  run?: string,
-): Promise<WorkflowExecutionDescription | null> {
-  return await api.call(SERVER_MS, async () => {
-    try {
-      return await api.client.workflow.getHandle(id, run).describe();
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return null;
-      throw error;
-    }
-  });
 }
 
 function startError(api: Api, error: unknown): Error {

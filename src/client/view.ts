@@ -51,6 +51,22 @@ async function viewRunning(api: Api, info: Info): Promise<ReleaseView> {
   }
 }
 
+/** The latest run of an id, running or not. */
+export async function describe(
+  api: Api,
+  id: string,
+  run?: string,
+): Promise<WorkflowExecutionDescription | null> {
+  return await api.call(SERVER_MS, async () => {
+    try {
+      return await api.client.workflow.getHandle(id, run).describe();
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return null;
+      throw error;
+    }
+  });
+}
+
 /** A finished release: its result needs no worker; an unnatural end is told with what is known. */
 export async function viewClosed(api: Api, info: Info): Promise<ReleaseView> {
   const execution = executionOf(info);

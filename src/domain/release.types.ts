@@ -125,7 +125,23 @@ export interface EnqueueCommand {
   policy: 'queue' | 'supersede';
 }
 
+/** A release that was replaced in line by one that supersedes, and so never started. */
+export interface ReplacedRelease {
+  image: string;
+  starter: string;
+  key: string | null;
+  releaseReason: string;
+  /** Who started the release that took its place, and why. */
+  by: string;
+  why: string;
+  /** ISO time. */
+  at: string;
+}
+
+/** Answer of the query `queued` and of the update `enqueue`, and the result of the workflow. */
 export interface QueueStatus {
   /** Waiting releases, next first. */
   waiting: { image: string; starter: string; key: string | null; policy: 'queue' | 'supersede' }[];
+  /** The last that were replaced, oldest first. */
+  replaced: ReplacedRelease[];
 }

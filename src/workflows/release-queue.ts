@@ -18,7 +18,7 @@ import {
 import { announcement } from '../domain/announcement.ts';
 import { releaseImage } from '../domain/image.ts';
 import { releaseId, WORKFLOW } from '../domain/names.ts';
-import type { EnqueueCommand, QueueStatus } from '../domain/release.types.ts';
+import type { EnqueueCommand, QueueStatus, ReleaseInput, ReplacedRelease } from '../domain/release.types.ts';
 import { queueing } from './activities.ts';
 import { enqueue, queued, supersede } from './messages.ts';
 import { refused } from './refusal.ts';
@@ -26,8 +26,13 @@ import { refused } from './refusal.ts';
 /** More waiting releases than this is a mistake in a pipeline. */
 const LONGEST_QUEUE = 50;
 
-export async function releaseQueue(): Promise<void> {
+/** Replaced releases whose end is remembered. */
+const KEPT_REPLACED = 50;
+
+/** Ends when nobody waits any more, and says who was replaced. */
+export async function releaseQueue(): Promise<QueueStatus> {
   const waiting: EnqueueCommand[] = [];
+  const replaced: ReplacedRelease[] = [];
   const status = (): QueueStatus => ({
     waiting: waiting.map(({ input, policy }) => ({
       image: releaseImage(input.release),
@@ -35,13 +40,18 @@ export async function releaseQueue(): Promise<void> {
       key: input.key,
       policy,
     })),
+    replaced,
   });
   setHandler(queued, status, { description: 'Releases that wait, next first' });
   setHandler(
     enqueue,
     (command) => {
       // One that supersedes replaces the waiting ones too: they are older than it.
-      if (command.policy === 'supersede') waiting.length = 0;
+      if (command.policy === 'supersede') {
+        const older = waiting.splice(0).filter(({ input }) => input.key !== command.input.key);
+        replaced.push(...older.map(({ input }) => replacedBy(input, command.input)));
+        replaced.splice(0, replaced.length - KEPT_REPLACED);
+      }
       const known =
         command.input.key !== null && waiting.some(({ input }) => input.key === command.input.key);
       if (!known) waiting.push(command);
@@ -69,6 +79,24 @@ export async function releaseQueue(): Promise<void> {
       waiting.splice(waiting.indexOf(next), waiting.includes(next) ? 1 : 0);
     await condition(allHandlersFinished);
   }
+  return status();
+}
+
+function replacedBy(old: ReleaseInput, newer: ReleaseInput): ReplacedRelease {
+  return {
+    image: releaseImage(old.release),
+    starter: old.starter,
+    key: old.key,
+    releaseReason: old.release.spec.reason,
+    by: newer.starter,
+    why: reasonOf(newer),
+    at: new Date(Date.now()).toISOString(),
+  };
+}
+
+/** What a release that is superseded is told. */
+function reasonOf({ release }: ReleaseInput): string {
+  return `${release.spec.reason} (${releaseImage(release)})`;
 }
 
 /** Starts a release; or waits until the running one ends or this one is `overtaken`, and says that it did not start. */
@@ -96,10 +124,9 @@ async function start({ input, policy }: EnqueueCommand, overtaken: () => boolean
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
   }
   if (policy === 'supersede') {
-    const why = `${input.release.spec.reason} (${releaseImage(input.release)})`;
     // It may have ended this very moment; then there is nobody to tell and the next try succeeds.
     await getExternalWorkflowHandle(id)
-      .signal(supersede, { by: input.starter, why })
+      .signal(supersede, { by: input.starter, why: reasonOf(input) })
       .catch(() => {});
   }
   const waiting = new CancellationScope();

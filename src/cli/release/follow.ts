@@ -53,7 +53,8 @@ export async function follow(
     return EXIT.stillRunning;
   }
   const { status, note } = view;
-  const url = client.workflowUrl(status.id, status.run);
+  // One that was replaced in line never ran.
+  const url = status.run === '' ? null : client.workflowUrl(status.id, status.run);
   if (!(await printData(session, output, { ...status, url }))) {
     if (output === 'name') session.out(target);
     else printResult(session, status, { note, url });
