@@ -49,21 +49,24 @@ export class Mongo {
   readonly #binary: string;
   readonly #port: number;
   readonly #folder: string;
+  readonly #more: string[];
   #process: ChildProcess | null = null;
 
-  private constructor(binary: string, port: number, folder: string) {
+  private constructor(binary: string, port: number, folder: string, more: string[]) {
     this.#binary = binary;
     this.#port = port;
     this.#folder = folder;
+    this.#more = more;
   }
 
-  static async start(): Promise<Mongo> {
+  static async start(more: string[] = []): Promise<Mongo> {
     const { mongod } = await provision(['mongod']);
     const { mongo = 0 } = await allocatePorts(['mongo'], {});
     const server = new Mongo(
       mongod?.path ?? 'mongod',
       mongo,
       await mkdtemp(join(tmpdir(), 'slipway-mongod-')),
+      more,
     );
     await server.up();
     const host = `127.0.0.1:${mongo}`;
@@ -89,6 +92,7 @@ export class Mongo {
         this.#folder,
         '--setParameter',
         'diagnosticDataCollectionEnabled=false',
+        ...this.#more,
       ],
       { stdio: 'ignore' },
     );
@@ -240,8 +244,9 @@ export class BackupLab {
     this.directory = directory;
   }
 
-  static async open(): Promise<BackupLab> {
-    const [temporal, mongo] = await Promise.all([TemporalServer.start(), Mongo.start()]);
+  /** `mongod`: further arguments of the server. */
+  static async open({ mongod = [] as string[] } = {}): Promise<BackupLab> {
+    const [temporal, mongo] = await Promise.all([TemporalServer.start(), Mongo.start(mongod)]);
     const client = await SlipwayClient.connect({ env: { TEMPORAL_ADDRESS: temporal.address } });
     await client.setup();
     const lab = new BackupLab(temporal, mongo, client, await mkdtemp(join(tmpdir(), 'slipway-backups-')));

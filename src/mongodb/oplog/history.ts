@@ -13,6 +13,8 @@ export interface EntryName {
 /** Where the next slice begins. */
 export interface Beginning extends EntryName {
   chain: number;
+  /** The head of a chain is stored even when nothing has happened since: the next slice goes on from it. */
+  isHead: boolean;
   gap: { after: Moment; reason: string } | null;
 }
 

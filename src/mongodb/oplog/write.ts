@@ -93,15 +93,15 @@ async function beginningOf(
 ): Promise<Beginning | undefined> {
   if (!previous) {
     const first = await beginChain(client, until, { bases: await bases(), after: null });
-    return first && { ...first, chain: 1, gap: null };
+    return first && { ...first, chain: 1, isHead: true, gap: null };
   }
   const { to, term, chain } = previous;
   const sameFilter = JSON.stringify(previous.filter) === JSON.stringify(filterOf(filter));
   const reason =
     (await breakAfter(client, { at: to, term })) ?? (sameFilter ? null : 'the policy takes other namespaces');
-  if (reason === null) return { at: to, term, chain, gap: null };
+  if (reason === null) return { at: to, term, chain, isHead: false, gap: null };
   const next = await beginChain(client, until, { bases: await bases(), after: to });
-  return next && { ...next, chain: chain + 1, gap: { after: to, reason } };
+  return next && { ...next, chain: chain + 1, isHead: true, gap: { after: to, reason } };
 }
 
 function filterOf({ databases, include, exclude }: NamespaceFilter): SliceManifest['filter'] {
@@ -145,7 +145,8 @@ class SliceRun {
     const entries = this.#entries();
     // Nothing is stored before there is something to store.
     const first = await entries.next();
-    if (first.done && compareMoments(this.#to, this.#beginning.at) <= 0)
+    const { at, isHead } = this.#beginning;
+    if (first.done && !isHead && compareMoments(this.#to, at) <= 0)
       return { slice: null, reached: this.#to, more: false };
     let staged: StagedObject | undefined;
     let manifest: SliceManifest | undefined;
