@@ -2,11 +2,12 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MongoClient } from 'mongodb';
+import { parse, parseAllDocuments, stringify } from 'yaml';
 import { up } from '../../lab/index.ts';
 import { kubernetes, openLab } from '../../lab/lab.ts';
 import { allocatePorts } from '../../lab/ports.ts';
@@ -49,6 +50,7 @@ export class JobLab {
   /** What lies on the claim. */
   readonly folder: string;
   readonly #env: Record<string, string>;
+  readonly #home: string;
 
   private constructor(parts: {
     image: DumpImage;
@@ -56,6 +58,7 @@ export class JobLab {
     client: SlipwayClient;
     mongo: MongoClient;
     folder: string;
+    home: string;
     env: Record<string, string>;
     metrics: number;
   }) {
@@ -64,25 +67,29 @@ export class JobLab {
     this.client = parts.client;
     this.mongo = parts.mongo;
     this.folder = parts.folder;
+    this.#home = parts.home;
     this.#env = parts.env;
+    // The worker may do what deploy/kubernetes grants, and nothing else.
     this.worker = new Program('src/worker.ts', parts.metrics, {
       ...parts.env,
+      KUBECONFIG: join(parts.home, 'kubeconfig'),
       SLIPWAY_METRICS_ADDRESS: `127.0.0.1:${parts.metrics}`,
     });
   }
 
   static async open(): Promise<JobLab> {
     const { KUBECONFIG = '', MONGODB_URI = '' } = await up({ nodes: 'real' });
-    const [image, temporal, folder, { metrics = 0 }] = await Promise.all([
+    const [image, temporal, folder, home, { metrics = 0 }] = await Promise.all([
       dumpImage(),
       TemporalServer.start(),
       mkdtemp(join(tmpdir(), 'slipway-claim-')),
+      mkdtemp(join(tmpdir(), 'slipway-worker-')),
       allocatePorts(['metrics'], {}),
     ]);
     const env = { TEMPORAL_ADDRESS: temporal.address, KUBECONFIG, MONGODB_URI };
     const client = SlipwayClient.lazy({ env });
     const mongo = await new MongoClient(MONGODB_URI).connect();
-    const lab = new JobLab({ image, temporal, client, mongo, folder, env, metrics });
+    const lab = new JobLab({ image, temporal, client, mongo, folder, home, env, metrics });
     await lab.#furnish();
     await lab.worker.start();
     return lab;
@@ -92,6 +99,7 @@ export class JobLab {
     const { namespace, folder } = this;
     await chmod(folder, 0o777); // kubelet gives a folder of the host to no group
     await this.kube('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
+    await this.#grant();
     await this.claim('backup-pvc', folder);
     const secret = {
       metadata: { name: 'app-secrets' },
@@ -111,6 +119,26 @@ export class JobLab {
     await shop.collection('noise').insertMany(noise);
     const account = `/api/v1/namespaces/${namespace}/serviceaccounts/default`;
     await eventually(async () => (await kubernetes(openLab(), 'GET', account)).status === 200, WITHIN);
+  }
+
+  /** An account of the worker's own, bound to the Role that deploy/ has for such namespaces. */
+  async #grant(): Promise<void> {
+    const { namespace } = this;
+    const account = { metadata: { name: 'slipway-worker' } };
+    await this.kube('POST', `/api/v1/namespaces/${namespace}/serviceaccounts`, account);
+    const text = await readFile(join(ROOT, 'deploy/kubernetes/target-namespace-backup.yaml'), 'utf8');
+    for (const document of parseAllDocuments(text.replaceAll('slipway-system', namespace))) {
+      const object = document.toJS() as { kind: string };
+      const plural = `${object.kind.toLowerCase()}s`;
+      await this.kube('POST', `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}/${plural}`, object);
+    }
+    const path = `/api/v1/namespaces/${namespace}/serviceaccounts/slipway-worker/token`;
+    const { status } = await this.kube<{ status: { token: string } }>('POST', path, {
+      spec: { expirationSeconds: 7_200 },
+    });
+    const kubeconfig = parse(await readFile(this.#env['KUBECONFIG'] ?? '', 'utf8')) as { users: object[] };
+    kubeconfig.users = kubeconfig.users.map((user) => ({ ...user, user: { token: status.token } }));
+    await writeFile(join(this.#home, 'kubeconfig'), stringify(kubeconfig), { mode: 0o600 });
   }
 
   /** A claim that is bound to a folder of this machine. */
@@ -269,6 +297,7 @@ ${spec}`);
       if (metadata.name.startsWith(this.namespace))
         await this.kube('DELETE', `/api/v1/persistentvolumes/${metadata.name}`);
     await rm(this.folder, { recursive: true, force: true });
+    await rm(this.#home, { recursive: true, force: true });
   }
 }
 

@@ -242,4 +242,16 @@ describe.skipIf(!canRunRealNode())('a backup by a Job', () => {
     expect(code).toBe(2);
     expect(stderr).toContain('slipway restore --archive');
   });
+
+  // Last, for it takes the worker's rights away.
+  test('is refused before anything is made when the worker may not make Jobs, and says what to add to its Role', async () => {
+    const bindings = `/apis/rbac.authorization.k8s.io/v1/namespaces/${lab.namespace}/rolebindings`;
+    await lab.kube('DELETE', `${bindings}/slipway-backup-job`);
+    const policy = lab.policy('forbidden');
+    const { status, execution } = await lab.take(policy);
+    expect(execution).toBe('FAILED');
+    expect(status?.reason).toContain('the worker may not create, get, list, watch, delete jobs');
+    expect(status?.reason).toContain('add to its Role');
+    expect(await lab.jobs(policy, 'look')).toEqual([]);
+  });
 });

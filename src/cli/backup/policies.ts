@@ -1,6 +1,12 @@
 /** `backup apply|policies|describe|pause|resume|delete|validate|schema`. */
 import { backupPolicyJsonSchema } from '../../specs/backup.ts';
-import type { BackupPolicy, Destination, PointInTime, Retention } from '../../specs/backup.types.ts';
+import type {
+  BackupPolicy,
+  Destination,
+  JobDestination,
+  PointInTime,
+  Retention,
+} from '../../specs/backup.types.ts';
 import type { RunView } from '../../client/backup.ts';
 import { slicesId } from '../../domain/backup.names.ts';
 import { rangeText } from '../../domain/point-in-time.ts';
@@ -120,6 +126,7 @@ function policyRows({ metadata, spec }: BackupPolicy): string[][] {
     ],
     ['Schedule', `${'at' in schedule ? `every day at ${schedule.at}` : schedule.cron}, ${schedule.timezone}`],
     ['Destination', destinationText(destination)],
+    ...('job' in destination ? [['Job', jobText(destination.job)]] : []),
     ['Compression', `${compression}${spec.encryption ? ', encrypted' : ''}`],
     ['Retention', retentionText(retention)],
     ['Drill', drill ? `every ${drill.every}` : 'never'],
@@ -138,6 +145,11 @@ function pointInTimeText(pointInTime: PointInTime | null | undefined): string {
   if (!pointInTime) return 'only the moments of backups';
   const { sliceEvery, keepFor } = pointInTime;
   return `a slice of the oplog every ${sliceEvery}, kept ${keepFor === null ? 'as long as the backups' : `for ${keepFor}`}`;
+}
+
+function jobText({ image, deadline, backoffLimit, history, ttl }: JobDestination): string {
+  const again = backoffLimit === 0 ? 'one attempt' : `up to ${backoffLimit + 1} attempts`;
+  return `${image}, ${again} within ${deadline}; ${history.successful} good and ${history.failed} failed Jobs stay, for ${ttl}`;
 }
 
 function retentionText({ keepAtLeast, ...rules }: Retention): string {
