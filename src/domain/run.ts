@@ -233,12 +233,10 @@ export class ReleaseRun {
     this.observation = null;
   }
 
+  /** An alert that has fired hauls the release back, and stays as the evidence when it resolves on the way. */
   alerted(notice: AlertNotice, now: number): void {
+    if (notice.status === 'resolved') return;
     const key = firingKey(notice);
-    if (notice.status === 'resolved') {
-      this.#alerts.delete(key);
-      return;
-    }
     if (this.#alerts.has(key) || !concerns(this.release.spec.guards.alerts, notice)) return;
     if (this.#alerts.size < KEPT_ALERTS) this.#alerts.set(key, notice);
     this.halt({ outcome: 'rolled-back', reason: describeAlert(notice) }, now);

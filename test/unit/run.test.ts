@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Observation, WorkloadFacts } from '../../src/domain/workload.types.ts';
 import { unseen } from '../../src/domain/observe.ts';
 import { ReleaseRun } from '../../src/domain/run.ts';
+import type { Release } from '../../src/specs/release.types.ts';
 
 const facts: WorkloadFacts = {
   uid: 'u',
@@ -35,7 +36,9 @@ function seen(canary: number, stable: number): Observation {
   };
 }
 
-function underWay(): ReleaseRun {
+function underWay(
+  guards: Release['spec']['guards'] = { alerts: null, pods: null, deadline: '15m' },
+): ReleaseRun {
   const release = {
     apiVersion: 'slipway/v1' as const,
     kind: 'Release' as const,
@@ -44,7 +47,7 @@ function underWay(): ReleaseRun {
       image: 'shop/app:v2',
       reason: 'cheaper search',
       strategy: { canary: { steps: [{ weight: 50 }] } },
-      guards: { alerts: null, pods: null, deadline: '15m' },
+      guards,
       after: { guard: '0s' },
     },
   };
@@ -94,4 +97,19 @@ test('a gate waits for people, who need no eyes of ours: its clock runs on while
   run.openGate({ name: 'half', approvals: 1, expires: '1m', fourEyes: false }, 0);
   run.observed(unseen(0, 'silence'), 0);
   expect(run.stepRemaining(20_000)).toBe(40_000);
+});
+
+test('the alert that hauled the release back stays as the evidence when it resolves, and fires only once', () => {
+  const run = underWay({ alerts: { match: { severity: ['warning'] } }, pods: null, deadline: '15m' });
+  const notice = {
+    fingerprint: 'f',
+    status: 'firing' as const,
+    labels: { alertname: 'HighErrorRate', severity: 'warning' },
+    annotations: {},
+    startsAt: '2026-01-01T00:00:00Z',
+  };
+  run.alerted(notice, 1);
+  run.alerted(notice, 2);
+  run.alerted({ ...notice, status: 'resolved' }, 3);
+  expect(run.status(3)).toMatchObject({ alerts: [notice], reason: 'alert HighErrorRate (warning) fired' });
 });
