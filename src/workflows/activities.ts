@@ -9,6 +9,12 @@ const PATIENCE_FORWARD = '5m';
 /** A rollback tries for much longer: there is nothing better to do. */
 const PATIENCE_BACK = '1h';
 
+/**
+ * A write that is on its way must land or fail before anything is undone: it could arrive after the undo. Said here since
+ * the SDK, whatever its documentation says of the default, does not wait unless told to.
+ */
+const LAND_FIRST = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
+
 const eager = { initialInterval: '100ms', backoffCoefficient: 2, maximumInterval: '5s' } as const;
 
 /** Reads and writes of the API server on the way forward. */
@@ -16,6 +22,7 @@ export const ahead = proxyActivities<ReleaseActivities>({
   startToCloseTimeout: '20s',
   scheduleToCloseTimeout: PATIENCE_FORWARD,
   heartbeatTimeout: '5s',
+  cancellationType: LAND_FIRST,
   retry: eager,
 });
 
@@ -24,6 +31,7 @@ export const back = proxyActivities<ReleaseActivities>({
   startToCloseTimeout: '20s',
   scheduleToCloseTimeout: PATIENCE_BACK,
   heartbeatTimeout: '5s',
+  cancellationType: LAND_FIRST,
   retry: { ...eager, maximumInterval: '1s' },
   priority: { priorityKey: 1 },
 });

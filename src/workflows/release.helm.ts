@@ -95,18 +95,21 @@ export async function goAllTheWay(run: ReleaseRun): Promise<void> {
  */
 async function whileSeen(run: ReleaseRun, write: () => Promise<unknown>): Promise<boolean> {
   const scope = new CancellationScope();
-  const writing = scope.run(write);
-  writing.catch(() => {});
-  // Ends when the voyage is cancelled too; its scope then cancels the write by itself.
-  await Promise.race([writing.catch(() => {}), condition(() => run.unseen !== null).catch(() => {})]);
-  const lost = run.unseen !== null;
-  if (lost) scope.cancel();
   try {
-    // It may be on its way: nothing else is decided before it has landed or failed.
-    await writing;
+    await scope.run(async () => {
+      const writing = write();
+      void condition(() => run.unseen !== null).then(
+        () => scope.cancel(),
+        () => {},
+      );
+      // It may be on its way: nothing else is decided before it has landed or failed.
+      await writing;
+    });
     return true;
   } catch (error) {
-    if (lost && isCancellation(error)) return false;
+    if (run.unseen !== null && isCancellation(error)) return false;
     throw error;
+  } finally {
+    scope.cancel();
   }
 }
