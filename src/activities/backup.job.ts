@@ -179,16 +179,23 @@ async function provenBy(
   const { policy } = input;
   const isOurs = (backup: JobBackup) =>
     backup.owner === ownerOf(input) && backup.policy === policy.metadata.name;
-  if (text !== undefined) {
-    const backup = parseJobManifest(text);
-    if (isOurs(backup)) return backup;
-  }
+  const told = text === undefined ? null : readable(text);
+  if (told && isOurs(told)) return told;
   const found = verifiedIn(await lookAtVolume(client, policy, signal), policy.metadata.name).find(isOurs);
   if (found) return found;
   throw new JobFailedError(
     'failed',
     `its Job says that it has ended well, but there is no backup of this run on ${claimText(policy)}`,
   );
+}
+
+/** What cannot be read is looked for on the claim. */
+function readable(text: string): JobBackup | null {
+  try {
+    return parseJobManifest(text);
+  } catch {
+    return null;
+  }
 }
 
 function summaryOf(backup: JobBackup, location: string): BackupSummary {

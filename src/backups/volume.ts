@@ -4,15 +4,17 @@
  */
 import type { PruneSummary } from '../domain/backup.types.ts';
 import { jobOf } from '../domain/backup.job-pod.ts';
-import { told } from '../domain/backup.job-log.ts';
+import { hasBeginning, told } from '../domain/backup.job-log.ts';
 import { deleteScript, lookScript, type StoredArchive, verifyScript } from '../domain/backup.job-script.ts';
 import { type Candidate, type Clock, decideRetention, type Hold, type Verdict } from '../domain/retention.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type JobBackup, parseJobManifest } from '../specs/job-manifest.ts';
-import { runErrand } from './job-runner.ts';
+import { JobFailedError, runErrand } from './job-runner.ts';
 
 const MANIFEST_ENDING = '.manifest.json';
+/** A script is one argument of a process, which may have 128 KiB. */
+const BATCH = 250;
 const HOLD_PART = '.hold-';
 
 export interface VolumeFile {
@@ -50,7 +52,12 @@ export async function lookAtVolume(
   policy: BackupPolicy,
   signal?: AbortSignal,
 ): Promise<Volume> {
-  return readVolume(claimText(policy), await runErrand(client, policy, 'look', lookScript(policy), signal));
+  const log = await runErrand(client, policy, 'look', lookScript(policy), signal);
+  if (hasBeginning(log)) return readVolume(claimText(policy), log);
+  throw new JobFailedError(
+    'failed',
+    `${claimText(policy)} holds more files than the log of a container can list; move some away`,
+  );
 }
 
 /** What the script that looks has printed. */
@@ -184,14 +191,24 @@ export async function pruneVolume(
   });
   const [newest] = verifiedIn(volume, policy.metadata.name);
   if (doomed.length === 0 || !newest) return { kept: verdicts.length, deleted: [], problems: [] };
-  const script = deleteScript(policy, storedOf(newest), doomed);
-  const log = await runErrand(client, policy, 'delete', script, signal);
-  const deleted = told(log, 'deleted');
-  return { kept: verdicts.length - deleted.length, deleted, problems: told(log, 'kept') };
+  const deleted: string[] = [];
+  const problems: string[] = [];
+  for (const batch of inBatches(doomed)) {
+    const script = deleteScript(policy, storedOf(newest), batch);
+    const log = await runErrand(client, policy, 'delete', script, signal);
+    deleted.push(...told(log, 'deleted'));
+    problems.push(...told(log, 'kept'));
+  }
+  return { kept: verdicts.length - deleted.length, deleted, problems };
 }
 
 export function storedOf({ id, archive }: JobBackup): StoredArchive {
   return { id, archive: archive.name, size: archive.size, sha256: archive.sha256 };
+}
+
+function inBatches(all: readonly StoredArchive[]): StoredArchive[][] {
+  const count = Math.ceil(all.length / BATCH);
+  return Array.from({ length: count }, (_, i) => all.slice(i * BATCH, (i + 1) * BATCH));
 }
 
 export interface Checked {
@@ -207,8 +224,11 @@ export async function verifyVolume(
   backups: readonly JobBackup[],
   signal?: AbortSignal,
 ): Promise<Checked[]> {
-  const script = verifyScript(policy, backups.map(storedOf));
-  const found = told(await runErrand(client, policy, 'verify', script, signal), 'checked');
+  const found: string[] = [];
+  for (const batch of inBatches(backups.map(storedOf))) {
+    const log = await runErrand(client, policy, 'verify', verifyScript(policy, batch), signal);
+    found.push(...told(log, 'checked'));
+  }
   return backups.map(({ id }) => {
     const said =
       found.find((line) => line.startsWith(`${id} `))?.slice(id.length + 1) ?? 'it was not checked';

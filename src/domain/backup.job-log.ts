@@ -9,7 +9,12 @@ export function told(log: string, kind: string): string[] {
   return log.split('\n').flatMap((line) => (line.startsWith(prefix) ? [line.slice(prefix.length)] : []));
 }
 
-/** Whether the script came to its end and nothing of what it printed was lost at the end. */
+/** Whether nothing was lost at the beginning, where a log that grows too long is cut. */
+export function hasBeginning(log: string): boolean {
+  return log.startsWith(`${MARK}begin\n`);
+}
+
+/** Whether the script came to its end and nothing of what it printed was lost there. */
 export function isWhole(log: string): boolean {
   return log.trimEnd().endsWith(`\n${MARK}end`) || log.trimEnd() === `${MARK}end`;
 }

@@ -184,6 +184,7 @@ const LARGEST_MANIFEST = 65_536;
 export function lookScript(policy: BackupPolicy): string {
   return `shopt -s nullglob
 cd ${quote(jobOf(policy).mountPath)}
+echo slipway:begin
 find . -mindepth 1 -maxdepth 1 -regextype posix-extended -regex '\\./[A-Za-z0-9][A-Za-z0-9._-]{0,199}' -printf 'slipway:file %y %s %T@ %f\\n'
 for name in *.manifest.json *.hold-*.json; do
   if [ ! -f "$name" ] || [ -L "$name" ] || [ "$(stat -c %s -- "$name")" -gt ${LARGEST_MANIFEST} ]; then continue; fi

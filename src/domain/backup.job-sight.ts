@@ -60,7 +60,13 @@ export function sightOf(
   const failed = holds(job, 'Failed');
   if (failed) return failureOf(job, failed, byAge);
   const [pod] = byAge;
-  if (!pod) return { state: 'underway', note: 'waits for the Job controller to make a pod', pod: null };
+  if (!pod) {
+    if (now - created(job) <= placedWithinMs)
+      return { state: 'underway', note: 'waits for the Job controller to make a pod', pod: null };
+    return failedBy(
+      `no pod was made for it within ${Math.round(placedWithinMs / 60_000)} minutes; a quota or the pod security of the namespace may be against it (kubectl describe job)`,
+    );
+  }
   return (
     waiting(pod, now, placedWithinMs) ?? {
       state: 'underway',

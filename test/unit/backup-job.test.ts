@@ -8,7 +8,7 @@ import { backupFailureOf } from '../../src/activities/backup.failure.ts';
 import { JobFailedError } from '../../src/backups/job-runner.ts';
 import { readVolume, verifiedIn, volumeVerdicts } from '../../src/backups/volume.ts';
 import { dumpJob, errandJob, jobName } from '../../src/domain/backup.job.ts';
-import { DumpLog, isWhole, lastWords } from '../../src/domain/backup.job-log.ts';
+import { DumpLog, hasBeginning, isWhole, lastWords } from '../../src/domain/backup.job-log.ts';
 import { deleteScript, dumpScript, lookScript, sweepScript } from '../../src/domain/backup.job-script.ts';
 import { everRan, type Job, parting, sightOf } from '../../src/domain/backup.job-sight.ts';
 import type { ContainerState, Pod } from '../../src/domain/objects.types.ts';
@@ -33,6 +33,25 @@ ${more}`);
 }
 const policy = policyOf();
 const run = { id: 'dump-20261123-020000', owner: 'backup.shop-2026-11-23T02:00:00Z/r1' };
+
+describe('a policy with destination.job', () => {
+  const text = JSON.stringify(policy);
+  test.each([
+    ['"username"', '"srv":true,"username"', 'secret.srv: does not go with destination.job'],
+    ['"databases":["shop"]', '"databases":["shop","other"]', 'mongodump takes one database or all of them'],
+    [
+      '"compression":"gzip"',
+      '"compression":"zstd"',
+      'spec.compression: found "zstd"; allowed with destination.job',
+    ],
+    ['"throttle":null', '"throttle":{"mbPerSecond":5}', 'spec.throttle: does not go with destination.job'],
+    ['"namespace":"e","image"', '"namespace":"f","image"', 'must be a secret of namespace f'],
+    ['"ttl":"7d"', '"ttl":"7"', 'spec.destination.job.ttl: found "7"'],
+  ])('is refused with what mongodump in a Job cannot do: %s -> %s', (from, to, message) => {
+    expect(text).toContain(from);
+    expect(() => parseBackupPolicy(text.replace(from, to))).toThrow(message);
+  });
+});
 
 describe('the Job of a backup', () => {
   test('is named after the time for which it was planned, so that a worker that was killed finds it again', () => {
@@ -184,6 +203,13 @@ describe('what a Job and its pods look like', () => {
     expect(reasonOf(jobOf(), [podOf({ running: {} }, {}, 86_400_000)])).toBe('underway');
   });
 
+  test('a Job that gets no pod, for a quota say, is not waited for without end', () => {
+    const job = jobOf();
+    job.metadata.creationTimestamp = new Date(NOW - 601_000).toISOString();
+    expect(reasonOf(job, [])).toMatch(/no pod was made for it within 10 minutes/);
+    expect(reasonOf(jobOf(), [])).toBe('underway');
+  });
+
   test('only an end with exit code 0 is listened to', () => {
     expect(parting(ended(0, '{"ok":1}'))).toBe('{"ok":1}');
     expect(parting(ended(1, '{"ok":1}'))).toBeUndefined();
@@ -231,6 +257,11 @@ describe('the log of a dump', () => {
     const text =
       'slipway:progress dumping 1\n2026-11-23T02:00:01.000+0000\tFailed: no reachable servers\n[##..] shop.x 1/2\n';
     expect(lastWords(text)).toBe('Failed: no reachable servers');
+  });
+
+  test('that lost its beginning is not taken for a listing', () => {
+    expect(hasBeginning('slipway:begin\nslipway:file f 1 1 a\nslipway:end\n')).toBe(true);
+    expect(hasBeginning('way:file f 1 1 a\nslipway:end\n')).toBe(false);
   });
 
   test('is whole only when its last line came', () => {
