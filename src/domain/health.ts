@@ -78,12 +78,27 @@ function containerProblem(pod: Pod, guard: PodGuard): Verdict | null {
   for (const status of statuses) {
     const found = waitingProblem(status) ?? restartProblem(status, guard.restarts);
     if (found) {
-      const problem = { pod: pod.metadata.name, container: status.name, ...found };
-      return { from: 0, problem: { ...problem, message: shorten(problem.message) } };
+      const message = shorten([found.message, silence(pod, status)].filter(Boolean).join('; '));
+      return { from: 0, problem: { pod: pod.metadata.name, container: status.name, ...found, message } };
     }
   }
   return null;
 }
+
+/**
+ * What would make a container say why it ended. Its log is not read: a log may hold secrets, which have no place in
+ * Temporal's history, and it is gone with the pod. That the last lines are shown is for the workload's owner to choose.
+ */
+function silence(pod: Pod, { name, lastState, state }: ContainerStatus): string | null {
+  const last = state?.terminated ?? lastState?.terminated;
+  const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+  const policy = containers.find((container) => container.name === name)?.terminationMessagePolicy;
+  if (!last || last.message || last.exitCode === 0 || last.reason === 'OOMKilled') return null;
+  return policy === 'FallbackToLogsOnError' ? null : SILENT;
+}
+
+const SILENT =
+  'it left no message: with terminationMessagePolicy FallbackToLogsOnError its last log lines would be here';
 
 function waitingProblem(status: ContainerStatus): { reason: string; message: string } | null {
   const waiting = status.state?.waiting;

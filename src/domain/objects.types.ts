@@ -47,6 +47,7 @@ export interface Container {
   readinessProbe?: object;
   livenessProbe?: object;
   restartPolicy?: string;
+  terminationMessagePolicy?: string;
   resources?: { requests?: ResourceList; limits?: ResourceList };
   [field: string]: unknown;
 }

@@ -208,6 +208,15 @@ describe('approve and reject', () => {
     expect(err).toBe('slipway: no gate of shop/web is open; it is baking\n');
   });
 
+  test('when no worker says which gate is open, they do not claim that none is', async () => {
+    const known = releaseStatus({ gate: null, phase: 'awaiting-approval' });
+    const { exit, err } = await slipway('release approve shop/web --why flat', {
+      client: { status: () => Promise.resolve({ ...view(known), source: 'index' as const }) },
+    });
+    expect(exit).toBe(1);
+    expect(err).toContain('no worker says which gate of shop/web is open; is `slipway worker` running?');
+  });
+
   test('a refusal is told in the words of the release', async () => {
     const refused = new Refused('approve', 'gate "half" is not open');
     const { exit, err } = await slipway('release approve shop/web --gate half --revision x --why flat', {

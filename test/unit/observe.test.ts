@@ -268,6 +268,21 @@ describe('health', () => {
     ]);
   });
 
+  it('says how a container that ended without a word could be made to say why; its log is never read', () => {
+    const crash = {
+      restartCount: 3,
+      state: { waiting: { reason: 'CrashLoopBackOff' } },
+      lastState: { terminated: { exitCode: 1, reason: 'Error' } },
+    };
+    const objects = status(container(crash));
+    expect(problems(objects, 3)[0]?.message).toBe(
+      'last exit: exit code 1; it left no message: with terminationMessagePolicy FallbackToLogsOnError its last log lines would be here',
+    );
+    for (const each of objects.pods.at(-1)?.spec.containers ?? [])
+      each.terminationMessagePolicy = 'FallbackToLogsOnError';
+    expect(problems(objects, 3)[0]?.message).toBe('last exit: exit code 1');
+  });
+
   it('allows the restarts that are allowed', () => {
     expect(problems(status(container({ restartCount: 1, state: { running: {} } })), 3)).toEqual([]);
   });

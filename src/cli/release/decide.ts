@@ -55,9 +55,17 @@ async function decided(
   if (flags.gate !== undefined && flags.revision !== undefined) {
     return { gate: flags.gate, revision: flags.revision, open: null };
   }
-  const { status } = await client.status(target.namespace, target.name);
+  const { status, source } = await client.status(target.namespace, target.name);
   if (!status.gate) {
     const name = `${target.namespace}/${target.name}`;
+    // Temporal's index knows the phase, not the gate.
+    if (source === 'index' && status.outcome === null) {
+      throw new Failure(
+        'no-answer',
+        EXIT.failed,
+        `no worker says which gate of ${name} is open; is \`slipway worker\` running? Try again, or name --gate and --revision`,
+      );
+    }
     throw new Failure(
       'refused',
       EXIT.failed,
