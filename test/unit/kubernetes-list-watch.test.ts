@@ -193,6 +193,55 @@ describe('the first list', () => {
   });
 });
 
+describe('an API server that is away', () => {
+  it('is asked with growing pauses, once each, and from where the stream was: no list, no storm', async () => {
+    server.next(ok(listOf(10, [pod('a', 9)])), streams([bookmark(20)]));
+    server.fallback = resets;
+    start({ minBackoffMs: 20, maxBackoffMs: 500 });
+    await until(() => errors.length >= 7);
+    expect(lists()).toHaveLength(1);
+    expect(
+      watches()
+        .slice(1)
+        .every(({ url }) => url.searchParams.get('resourceVersion') === '20'),
+    ).toBe(true);
+    const times = watches().map(({ at }) => at);
+    const pauses = times.slice(3).map((at, index) => at - (times[index + 2] ?? 0));
+    // 20, 40, 80 … ms, each between half and the whole of it, and whatever this machine adds.
+    pauses.slice(0, 4).forEach((pause, index) => expect(pause).toBeGreaterThanOrEqual(10 * 2 ** index - 2));
+    expect(errors.length).toBe(watches().length - 1);
+  });
+
+  it('is known to be away until a stream is there again', async () => {
+    server.next(ok(listOf(10, [])), streams([bookmark(11)]), resets, streams([bookmark(12)], { stay: true }));
+    const sights: boolean[] = [];
+    const client = new KubeClient({ connection: server.connection });
+    watch = new ListWatch<Pod>({
+      client,
+      resource: PODS,
+      namespace: 'shop',
+      timing: { minBackoffMs: 5, maxBackoffMs: 20 },
+      onChange: () => {},
+      onSight: () => sights.push(watch?.lostSince === null),
+    });
+    expect(watch.lostSince).not.toBeNull();
+    await until(() => sights.length === 3);
+    // There, lost, there again; that the first stream ended in the normal way was no loss.
+    expect(sights).toEqual([true, false, true]);
+  });
+
+  it('is asked at once when somebody else got an answer', async () => {
+    server.next(ok(listOf(10, [])), resets);
+    server.fallback = (request, response) =>
+      void streams([bookmark(13)], { stay: true })(request, response, '');
+    const copy = start({ minBackoffMs: 60_000, maxBackoffMs: 60_000 });
+    await until(() => errors.length === 1);
+    copy.offer(pod('a', 12) as Pod);
+    await until(() => copy.lostSince === null);
+    expect(watches()).toHaveLength(2);
+  });
+});
+
 describe('an object offered from elsewhere', () => {
   it('counts when it is newer than the copy, never when it is older or long deleted', async () => {
     server.next(
