@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '../../../lab/wait.ts';
 
-const READY = { timeoutMs: 60_000, pauseMs: 100 };
+const READY = { timeoutMs: 120_000, pauseMs: 100 };
 
 export class Program {
   readonly url: string;
@@ -25,6 +25,9 @@ export class Program {
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    this.#child.once('exit', (code, signal) => {
+      this.output += `[ended: ${signal ?? code}]\n`;
+    });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.output = (this.output + text).slice(-50_000);
@@ -36,6 +39,12 @@ export class Program {
     this.launch();
     const ready = async () => (await fetch(`${this.url}/readyz`).catch(() => null))?.status === 200;
     if (!(await eventually(ready, READY))) throw new Error(`${this.#file} is not ready: ${this.output}`);
+  }
+
+  /** Resolves when the process that runs now is gone. */
+  async died(): Promise<void> {
+    const child = this.#child;
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {

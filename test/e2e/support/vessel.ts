@@ -2,12 +2,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
 import { eventually } from '../../../lab/wait.ts';
-import type { ReleaseView } from '../../../src/client.ts';
+import type { Client } from '@temporalio/client';
+import type { ReleaseView, SlipwayClient } from '../../../src/client.ts';
 import type { Deployment } from '../../../src/domain/objects.types.ts';
-import type { Phase, ReleaseStatus } from '../../../src/domain/release.types.ts';
+import type { Phase, ReleaseInput, ReleaseStatus } from '../../../src/domain/release.types.ts';
 import type { Target } from '../../../src/domain/workload.types.ts';
 import type { Release, ReleaseBody, Step } from '../../../src/specs/release.types.ts';
-import type { Dockyard } from './dockyard.ts';
 
 export const IMAGE = 'docker.io/ecommerce/product-service';
 export const NAME = 'product-service';
@@ -16,6 +16,20 @@ const WITHIN = { timeoutMs: 60_000, pauseMs: 100 };
 export const gate = (name: string): Step => ({
   gate: { name, approvals: 1, expires: '10m', fourEyes: false },
 });
+
+/** Where a vessel lies: the servers and programs that its releases need. */
+export interface Yard {
+  readonly client: SlipwayClient;
+  readonly raw: Client;
+  start(
+    input: Omit<ReleaseInput, 'key' | 'dryRun'>,
+    onConflict?: 'fail' | 'queue' | 'supersede',
+  ): ReturnType<SlipwayClient['startRelease']>;
+  /** Any request to the API server, past the code under test. */
+  kube<T>(method: string, path: string, body?: unknown, type?: string): Promise<T>;
+  /** Posts a webhook as Alertmanager does and answers the gateway's status code. */
+  alert(labels: Record<string, string>): Promise<number>;
+}
 
 /**
  * Lowest number of serving pods and highest number of pods that were seen while looking. Serving are the Ready pods: while
@@ -29,10 +43,10 @@ export interface Extremes {
 export class Vessel {
   readonly namespace: string;
   readonly target: Target;
-  readonly #yard: Dockyard;
+  readonly #yard: Yard;
   #before: Deployment | null = null;
 
-  constructor(yard: Dockyard, namespace: string) {
+  constructor(yard: Yard, namespace: string) {
     this.#yard = yard;
     this.namespace = namespace;
     this.target = { namespace, name: NAME };
@@ -132,6 +146,14 @@ export class Vessel {
     await eventually(ask, WITHIN);
     if (!there()) throw new Error(`not ${phase} as expected: ${JSON.stringify(last)}`);
     return last as ReleaseStatus;
+  }
+
+  /** Looks all the time until a release that is under way says so. */
+  async sees(fits: (status: ReleaseStatus) => boolean): Promise<void> {
+    let last: ReleaseStatus | undefined;
+    const ask = async () => fits((last = await this.status())) && last.outcome === null;
+    if (!(await eventually(ask, { ...WITHIN, pauseMs: 10 })))
+      throw new Error(`never as expected: ${JSON.stringify(last)}`);
   }
 
   async approve(): Promise<void> {
