@@ -10,6 +10,7 @@ import { carryOut, inspectRestore } from './activities/backup.restore.ts';
 import { takeBackup } from './activities/backup.take.ts';
 import type { SettingsSource } from './backups/settings.ts';
 import type { TransferProgress } from './domain/backup.types.ts';
+import { boundBuffers } from './engine/memory.ts';
 import { KubeError } from './kubernetes/errors.ts';
 import { Throttle } from './mongodb/throttle.ts';
 
@@ -110,6 +111,7 @@ if (!process.send) {
   process.stderr.write('This is a part of `slipway worker`, which starts it when a backup needs it.\n');
   process.exit(2);
 }
+boundBuffers();
 process.on('message', receive);
 process.once('disconnect', () => process.exit(1));
 // A Ctrl-C reaches the whole group; the worker says when to stop.

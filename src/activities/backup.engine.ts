@@ -11,11 +11,11 @@ import type { EngineJob, FromEngine, ToEngine } from './backup.engine.types.ts';
 import { withoutCredentials } from './backup.failure.ts';
 
 /**
- * Buffers of a megabyte come and go by the thousand. A small young generation has them freed soon; blocks above 128 KiB
- * go back to the system at once instead of staying in a heap with holes, and few arenas have few holes.
+ * Buffers of a megabyte come and go by the thousand. Large ones go back to the system at once instead of staying in a heap
+ * with holes, one arena has fewer holes than eight, and the engine collects garbage by what its buffers hold.
  */
-const FLAGS = ['--max-semi-space-size=1', '--optimize-for-size'];
-const MEMORY_ENV = { MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_ARENA_MAX: '1' };
+const FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--expose-gc'];
+const MEMORY_ENV = { MALLOC_MMAP_THRESHOLD_: String(1 << 20), MALLOC_ARENA_MAX: '1' };
 
 /** A cancelled engine may remove what it has written; after this it is killed, and the next run's sweep does that. */
 const CANCEL_GRACE_MS = 60_000;

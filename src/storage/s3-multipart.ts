@@ -10,11 +10,14 @@ import type { Bytes } from './compression.ts';
 
 const mebibyte = 1 << 20;
 /** Parts under way at once take at most so much memory (at least one part). */
-const bytesInFlight = 24 * mebibyte;
+const bytesInFlight = 16 * mebibyte;
 
-/** 8 MiB up to 8 GB, 32 MiB up to 100 GB, 128 MiB beyond: 10,000 parts hold 830 GB. */
+/**
+ * 8 MiB up to 8 GB, 32 MiB up to 240 GB, 128 MiB beyond: 10,000 parts hold 510 GB. One part is filled while another is on
+ * its way, so that only beyond 240 GB of compressed archive an upload takes more memory than all the rest.
+ */
 function partSize(number: number): number {
-  return (number <= 1000 ? 8 : number <= 4000 ? 32 : 128) * mebibyte;
+  return (number <= 1000 ? 8 : number <= 8000 ? 32 : 128) * mebibyte;
 }
 
 export interface Part {
@@ -25,23 +28,23 @@ export interface Part {
 
 /** Cuts a stream into parts; an empty stream is one empty part. */
 export async function* partsOf(source: Bytes): AsyncGenerator<Part> {
-  let pieces: Uint8Array[] = [];
-  let length = 0;
   let number = 1;
+  let body = Buffer.allocUnsafeSlow(partSize(number));
+  let length = 0;
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; ) {
-      if (length === partSize(number)) {
-        yield { number: number++, body: Buffer.concat(pieces), last: false };
-        pieces = [];
+      if (length === body.length) {
+        yield { number: number++, body, last: false };
+        body = Buffer.allocUnsafeSlow(partSize(number));
         length = 0;
       }
-      const piece = chunk.subarray(at, at + partSize(number) - length);
-      pieces.push(piece);
+      const piece = chunk.subarray(at, at + body.length - length);
+      body.set(piece, length);
       length += piece.length;
       at += piece.length;
     }
   }
-  yield { number, body: Buffer.concat(pieces), last: true };
+  yield { number, body: body.subarray(0, length), last: true };
 }
 
 interface UploadTarget {
@@ -71,7 +74,7 @@ export class MultipartUpload {
   /** Starts a part; resolves when there is room for another. */
   async add(number: number, body: Buffer): Promise<void> {
     if (number > 10_000)
-      throw new Error('an S3 object has at most 10,000 parts; this stream is larger than 830 GB');
+      throw new Error('an S3 object has at most 10,000 parts; this stream is larger than 510 GB');
     while (this.#running.size > 0 && this.#runningBytes + body.length > bytesInFlight)
       await Promise.race(this.#running);
     if (this.#error) throw this.#error;
