@@ -1,14 +1,19 @@
 /** Slices of a real oplog, and restores to moments in the midst of it: what was there then is what comes back. */
-import { mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { copyFile, mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MongoClient } from 'mongodb';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Moment } from '../../src/domain/moment.ts';
+import { type Moment, momentText } from '../../src/domain/moment.ts';
 import { planRecovery } from '../../src/domain/point-in-time.ts';
 import { createBackup } from '../../src/mongodb/backup.ts';
+import { documentsOf } from '../../src/mongodb/bson/raw.ts';
 import { majorityTime } from '../../src/mongodb/dump/consistency.ts';
+import { entryTime, readOplog } from '../../src/mongodb/dump/oplog.ts';
 import { listSlices, readSliceManifest } from '../../src/mongodb/oplog/catalog.ts';
+import { readSlice } from '../../src/mongodb/oplog/read.ts';
+import { keepEntries, sliceSelection } from '../../src/mongodb/oplog/selection.ts';
 import { type SliceOptions, type SliceOutcome, writeSlice } from '../../src/mongodb/oplog/write.ts';
 import { restore } from '../../src/mongodb/restore.ts';
 import type { RestoreSelection } from '../../src/mongodb/restore/plan.ts';
@@ -16,7 +21,7 @@ import { RollForward } from '../../src/mongodb/restore/roll-forward.ts';
 import type { BackupManifest } from '../../src/specs/manifest.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';
 import { type EncryptionKey, parseKey } from '../../src/storage/encryption.ts';
-import { hashes, type MongoServer, startMongod } from './backup-engine.support.ts';
+import { hashes, type MongoServer, startMongod, until } from './backup-engine.support.ts';
 
 let source: MongoServer;
 let target: MongoServer;
@@ -81,9 +86,9 @@ const now = async (): Promise<Moment> => {
   return majorityTime(source.client);
 };
 
-async function rollForward(until: Moment, selection: RestoreSelection = {}, key?: EncryptionKey) {
+async function rollForward(moment: Moment, selection: RestoreSelection = {}, key?: EncryptionKey) {
   const { slices } = await listSlices(storage, 'p');
-  const recovery = planRecovery([{ id: base.id, at: baseTime(base) }], slices, until);
+  const recovery = planRecovery([{ id: base.id, at: baseTime(base) }], slices, moment);
   if (typeof recovery === 'string') throw new Error(recovery);
   const sources = await Promise.all(
     recovery.slices.map(async (each) => {
@@ -91,17 +96,17 @@ async function rollForward(until: Moment, selection: RestoreSelection = {}, key?
       return { manifest, open: async () => storage.read(manifest.data?.name ?? '') };
     }),
   );
-  return new RollForward({ slices: sources, after: recovery.base.at, until, key, selection });
+  return new RollForward({ slices: sources, after: recovery.base.at, until: moment, key, selection });
 }
 
-async function restoreAt(until: Moment, selection: RestoreSelection = {}, key?: EncryptionKey) {
+async function restoreAt(moment: Moment, selection: RestoreSelection = {}, key?: EncryptionKey) {
   return await restore(target.client, {
     ...selection,
     id: `r${runs++}`,
     open: async () => storage.read(base.archive.name),
     key,
     manifest: base,
-    rollForward: await rollForward(until, selection, key),
+    rollForward: await rollForward(moment, selection, key),
     replace: true,
   });
 }
@@ -332,5 +337,236 @@ describe('a moment in the midst of the oplog', () => {
       expect({ what, ...(await picture(target.client, 'shop')) }).toEqual({ what, ...(expected as object) });
       await target.client.db('shop').dropDatabase();
     }
+  });
+});
+
+/** The times of all entries: of the slices, one after the other, and of the oplog between their ends. */
+async function entries(): Promise<{ sliced: string[]; logged: string[] }> {
+  const { slices } = await listSlices(storage, 'p');
+  const sliced: string[] = [];
+  for (const each of slices) {
+    const manifest = await readSliceManifest(storage, 'p', each);
+    for await (const { data } of readSlice(
+      manifest,
+      async () => storage.read(manifest.data?.name ?? ''),
+      undefined,
+    ))
+      for (const entry of documentsOf(data)) sliced.push(momentText(entryTime(entry)));
+  }
+  const range = { from: slices[0]?.from as Moment, to: slices.at(-1)?.to as Moment, exclusive: true };
+  const logged: string[] = [];
+  for await (const run of readOplog(source.client, range))
+    for (const entry of documentsOf(keepEntries(run, sliceSelection({ databases: ['shop'] })).data))
+      logged.push(momentText(entryTime(entry)));
+  return { sliced, logged };
+}
+
+describe('slices', () => {
+  it('lose and repeat no entry, wherever the process that stores one is killed', async () => {
+    const orders = source.client.db('shop').collection('orders');
+    await take();
+    await slice();
+    const killed: string[] = [];
+    for (let step = 1; ; step++) {
+      await orders.insertMany(Array.from({ length: 50 }, (_, n) => ({ step, n })));
+      await now();
+      const script = new URL('support/slice-killed.ts', import.meta.url).pathname;
+      const child = spawnSync(process.execPath, [script, source.uri, folder, String(step)], {
+        encoding: 'utf8',
+      });
+      if (child.signal !== 'SIGKILL') {
+        expect(child).toMatchObject({ status: 0, stdout: 'done\n' });
+        break;
+      }
+      killed.push((await readdir(folder)).filter((name) => /attempt|partial/.test(name)).join());
+      // What a killed process left counts only when it is whole.
+      const { sliced, logged } = await entries();
+      expect(sliced).toEqual(logged);
+    }
+    const left = await readdir(folder);
+    expect(killed.length).toBeGreaterThan(8);
+    expect(killed.filter((leftovers) => leftovers.includes('partial')).length).toBeGreaterThan(0);
+    expect(left.filter((name) => /attempt|partial/.test(name))).toEqual([]);
+    const { sliced, logged } = await entries();
+    expect(sliced).toEqual(logged);
+    expect(logged.length).toBeGreaterThan(50 * killed.length);
+    const { slices, orphans } = await listSlices(storage, 'p');
+    expect(new Set(slices.map(({ chain }) => chain))).toEqual(new Set([1]));
+    expect(orphans).toEqual([]);
+  });
+
+  it('that another attempt stored at the same time do no harm', async () => {
+    const orders = source.client.db('shop').collection('orders');
+    await take();
+    await slice();
+    await orders.insertOne({ _id: 1 as never });
+    const middle = await now();
+    // A worker that was given up for dead and lives: both go on from the same slice, and both store theirs.
+    const beside = await mkdtemp(join(tmpdir(), 'slipway-slices-'));
+    for (const name of await readdir(folder)) await copyFile(join(folder, name), join(beside, name));
+    await slice();
+    await orders.insertOne({ _id: 2 as never });
+    const end = await now();
+    await writeSlice(source.client, new DirectoryStorage(beside), {
+      policy: 'p',
+      filter: { databases: ['shop'] },
+      compression: 'none',
+      maxBytes: 1 << 20,
+      bases: async () => [],
+      toolVersion: 'test',
+    });
+    for (const name of await readdir(beside)) await copyFile(join(beside, name), join(folder, name));
+    await slice();
+    for (const [moment, expected] of [
+      [middle, [1]],
+      [end, [1, 2]],
+    ] as const) {
+      await restoreAt(moment);
+      const found = await target.client.db('shop').collection('orders').find().sort({ _id: 1 }).toArray();
+      expect(found.map(({ _id }) => _id)).toEqual(expected);
+    }
+    await rm(beside, { recursive: true });
+  });
+
+  it('begin a new chain when the policy takes other namespaces, and none leads over the seam', async () => {
+    await source.client.db('shop').collection('orders').insertOne({});
+    await take();
+    await slice();
+    const narrow = await now();
+    await slice();
+    const { slice: head } = await slice({ filter: { databases: ['shop', 'other'] } });
+    expect(head).toMatchObject({ chain: 2, gap: { reason: 'the policy takes other namespaces' } });
+    const wide = await now();
+    await slice({ filter: { databases: ['shop', 'other'] } });
+    await rollForward(narrow);
+    await expect(rollForward(wide)).rejects.toThrow(/cannot be reached/);
+  });
+
+  it('of another server are not gone on from', async () => {
+    await source.client.db('shop').collection('orders').insertOne({});
+    await take();
+    await slice();
+    await now();
+    await slice();
+    // The clock of the other server is the same, its history is not; as long as it lies behind, nothing can be told.
+    let head: SliceOutcome['slice'] = null;
+    await until('the other history is seen', async () => {
+      await target.client
+        .db('shop')
+        .collection('orders')
+        .insertOne({}, { writeConcern: { w: 'majority' } });
+      const { slice: stored } = await writeSlice(target.client, storage, {
+        policy: 'p',
+        filter: { databases: ['shop'] },
+        compression: 'gzip',
+        maxBytes: 1 << 20,
+        bases: async () => [],
+        toolVersion: 'test',
+      });
+      head ??= stored;
+      return head !== null;
+    });
+    expect(head).toMatchObject({ chain: 2, gap: { reason: expect.stringContaining('history') as string } });
+  });
+
+  it('need a replica set, and say so', async () => {
+    const alone = await startMongod({ replicaSet: false });
+    try {
+      const refused = writeSlice(alone.client, storage, {
+        policy: 'p',
+        filter: {},
+        compression: 'gzip',
+        maxBytes: 1,
+        bases: async () => [],
+        toolVersion: 'test',
+      });
+      await expect(refused).rejects.toThrow(
+        'spec.pointInTime needs a replica set, for only that has an oplog; this is a standalone server',
+      );
+    } finally {
+      await alone.stop();
+    }
+  });
+});
+
+describe('a restore to a moment', () => {
+  it('of some collections takes what they came from, and nothing else', async () => {
+    const db = source.client.db('shop');
+    await db.collection('stock').insertOne({ _id: 'old' as never });
+    await db.collection('draft').insertOne({ _id: 'drafted' as never });
+    await db.collection('orders').insertOne({ _id: 1 as never });
+    await take();
+    await db.collection('draft').rename('stock', { dropTarget: true });
+    await db
+      .collection('orders')
+      .aggregate([{ $out: 'report' }])
+      .toArray();
+    await db.collection('orders').insertOne({ _id: 2 as never });
+    const at = await now();
+    await slice();
+    const { restored } = await restoreAt(at, {
+      include: ['shop.stock', 'shop.report'],
+      nsFrom: ['shop.*'],
+      nsTo: ['restored.*'],
+    });
+    expect(restored.map((each) => `${each.target} ${each.documents}`).sort()).toEqual([
+      'restored.report 1',
+      'restored.stock 1',
+    ]);
+    const there = await target.client.db('restored').listCollections({}, { nameOnly: true }).toArray();
+    expect(there.map(({ name }) => name).sort()).toEqual(['report', 'stock']);
+    expect(await target.client.db('restored').collection('stock').findOne()).toEqual({ _id: 'drafted' });
+    expect((await target.client.db('shop').listCollections().toArray()).length).toBe(0);
+  });
+
+  it('that would rename across databases is refused before anything is written', async () => {
+    const db = source.client.db('shop');
+    await db.collection('a').insertOne({});
+    await take();
+    await db.collection('a').rename('b');
+    const at = await now();
+    await slice();
+    const refused = restoreAt(at, { nsFrom: ['shop.b'], nsTo: ['restored.b'] });
+    await expect(refused).rejects.toThrow(
+      /shop\.a was renamed to shop\.b, which would go to another database/,
+    );
+    expect(
+      (await target.client.db().admin().listDatabases()).databases.map(({ name }) => name),
+    ).not.toContain('restored');
+  });
+
+  it('with a slice that was changed, cut or lost touches nothing', async () => {
+    await source.client.db('shop').collection('orders').insertOne({});
+    await take();
+    await source.client
+      .db('shop')
+      .collection('orders')
+      .insertMany(Array.from({ length: 200 }, (_, i) => ({ i })));
+    const at = await now();
+    await slice({ compression: 'none' });
+    const name = (await readdir(folder)).find((each) => each.endsWith('.bson')) ?? '';
+    const whole = await readFile(join(folder, name));
+    const flipped = Buffer.from(whole);
+    flipped[whole.length - 20] = (flipped[whole.length - 20] ?? 0) ^ 1;
+    for (const damaged of [flipped, whole.subarray(0, -7), null]) {
+      if (damaged) await writeFile(join(folder, name), damaged);
+      else await unlink(join(folder, name));
+      await expect(restoreAt(at)).rejects.toThrow(/damaged|truncated|does not exist/);
+      expect((await target.client.db('shop').listCollections().toArray()).length).toBe(0);
+    }
+  });
+
+  it('comes back from encrypted slices with the key, and from them alone with none', async () => {
+    const key = parseKey('ab'.repeat(32));
+    await source.client.db('shop').collection('orders').insertOne({ word: 'xylophone' });
+    await take(['shop'], key);
+    await source.client.db('shop').collection('orders').insertOne({ word: 'harpsichord' });
+    const at = await now();
+    await slice({ key, compression: 'none' });
+    for (const name of await readdir(folder))
+      expect((await readFile(join(folder, name))).includes('harpsichord')).toBe(false);
+    await restoreAt(at, {}, key);
+    expect(await target.client.db('shop').collection('orders').countDocuments()).toBe(2);
+    await expect(restoreAt(at)).rejects.toThrow(/a key is needed/);
   });
 });

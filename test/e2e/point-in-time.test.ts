@@ -279,22 +279,21 @@ describe('a policy with pointInTime', () => {
       await reached(good);
       await lab.client.backups.pause(name, 'ann', 'too long');
       await eventually('slices rest', async () => (await slices())?.phase === 'paused');
-      // More than the oplog holds.
-      for (let i = 0; i < 90; i++)
-        await client
-          .db('bank')
-          .collection('noise')
-          .insertOne({ pad: 'n'.repeat(1_000_000) });
+      const fill = async () => {
+        for (let i = 0; i < 10; i++)
+          await client
+            .db('bank')
+            .collection('noise')
+            .insertOne({ pad: 'n'.repeat(1_000_000) });
+      };
+      await fill();
       const lost = await majorityTime(client);
+      // The server cuts its oplog when it writes, and not before the next checkpoint.
       await eventually('the oplog has turned over', async () => {
-        const oldest = await client
-          .db('local')
-          .collection('oplog.rs')
-          .find()
-          .sort({ $natural: 1 })
-          .limit(1)
-          .next();
-        return (oldest?.['ts'].getHighBits() ?? 0) > good.t;
+        await fill();
+        const oplog = client.db('local').collection('oplog.rs');
+        const oldest = await oplog.find().sort({ $natural: 1 }).limit(1).next();
+        return (oldest?.['ts'].getHighBits() ?? 0) > lost.t;
       });
       await lab.client.backups.resume(name, 'ann');
       const [gap] = await eventually('the gap is seen', async () => {
