@@ -1,7 +1,7 @@
 /** Starting a release: one at a time for a workload, found again by its key, and what happens when another is running. */
 import { randomUUID } from 'node:crypto';
-import { WithStartWorkflowOperation, type WorkflowExecutionDescription } from '@temporalio/client';
-import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/common';
+import { WithStartWorkflowOperation } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { announcement } from '../domain/announcement.ts';
 import { releaseId, releaseQueueId, TASK_QUEUE, WORKFLOW } from '../domain/names.ts';
 import type { EnqueueCommand, QueueStatus, ReleaseInput } from '../domain/release.types.ts';

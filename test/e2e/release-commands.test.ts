@@ -84,9 +84,9 @@ test('of two clients that resume at once exactly one does it, and the bake owes 
         two.resume(vessel.target, { by: 'bob' }),
       ]);
       expect(answers.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
-      const refused = answers.find((answer) => answer.status === 'rejected');
-      expect(refused?.reason).toBeInstanceOf(Refused);
-      expect((refused?.reason as Error).message).toBe('the release is not paused: it is baking');
+      const refusals = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
+      expect(refusals).toEqual([expect.any(Refused)]);
+      expect(String(refusals[0])).toContain('the release is not paused: it is baking');
       const { timeline, deadline } = await vessel.status();
       expect(timeline.filter(({ text }) => text.endsWith(' resumed'))).toHaveLength(round + 1);
       const resumed = Date.parse(timeline.at(-1)?.at ?? '');
