@@ -59,6 +59,30 @@ describe('a policy', () => {
     });
   });
 
+  test('may ask for slices of the oplog, within bounds, and not where mongodump does the work', () => {
+    const slices = (text: string) => refusal('  compression: gzip', `  pointInTime: ${text}`);
+    const parsed = parseBackupPolicy(
+      POLICY.replace('  compression: gzip', '  pointInTime: { sliceEvery: 1m }'),
+    );
+    expect(parsed.spec.pointInTime).toEqual({ sliceEvery: '1m', keepFor: null });
+    expect(parseBackupPolicy(POLICY).spec.pointInTime).toBeNull();
+    expect(slices('{ sliceEvery: 5s }')).toMatch(
+      /spec\.pointInTime\.sliceEvery.*found "5s"; allowed: a duration such as 30s, 5m, 1h30m, from 10s to 1h/,
+    );
+    expect(slices('{ sliceEvery: 2h }')).toMatch(/from 10s to 1h/);
+    expect(slices('{ sliceEvery: 60 }')).toMatch(/give the unit: 60s or 60m/);
+    expect(slices('{}')).toMatch(/spec\.pointInTime\.sliceEvery.*missing/);
+    expect(slices('{ sliceEvery: 1m, keepFor: 10m }')).toMatch(/keepFor.*from 1h to 366d/);
+    expect(slices('{ every: 1m }')).toMatch(/sliceEvery/);
+    const inJob = POLICY.replace(
+      '{ directory: /backup }',
+      '{ job: { namespace: shop, image: "mongo:6.0", pvc: backups } }',
+    ).replace('  drill: { every: 1d }', '  pointInTime: { sliceEvery: 1m }');
+    expect(() => parseBackupPolicy(inJob)).toThrow(
+      /spec\.pointInTime.*does not go with destination\.job, where mongodump does the work/,
+    );
+  });
+
   test.each([
     ['env: MONGODB_URI', 'env: "mongodb://app:hunter2@db/"'],
     ['env: MONGODB_URI', 'uri: "mongodb://app:hunter2@db/"'],
