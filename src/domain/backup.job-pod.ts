@@ -21,6 +21,8 @@ export function podTemplate(policy: BackupPolicy, options: PodOptions): object {
     metadata: { labels: { ...labelsOf(policy), ...options.labels } },
     spec: {
       restartPolicy: options.restartPolicy,
+      // The first process of a container hears no SIGTERM, and a dump that was cancelled must not end well after all.
+      ...(options.restartPolicy === 'Never' ? { terminationGracePeriodSeconds: 1 } : {}),
       ...(job.serviceAccount === null ? {} : { serviceAccountName: job.serviceAccount }),
       automountServiceAccountToken: false,
       securityContext: {

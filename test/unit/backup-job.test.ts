@@ -84,6 +84,7 @@ describe('the Job of a backup', () => {
       template: {
         spec: {
           restartPolicy: 'Never',
+          terminationGracePeriodSeconds: 1,
           automountServiceAccountToken: false,
           securityContext: {
             runAsNonRoot: true,
