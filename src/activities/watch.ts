@@ -17,10 +17,13 @@ import type { WatchInput } from './release.types.ts';
 const COALESCE_MS = 60;
 /** API servers are restarted one after the other; a shorter silence is not worth a word. */
 const LOST_AFTER_MS = 3_000;
+/** The first list of a large namespace takes its time. */
+const FIRST_LIST_MS = 10_000;
 const SILENCE = 'the API server does not answer';
-/** Pauses between tries while it is known that nobody answers. */
-const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 5_000;
+/** While nobody answers, this often somebody asks beside the streams: they do not tell of permissions that were lost. */
+const PROBE_MS = 30_000;
+/** Between a stream that is there again and a read that still fails. */
+const PAUSE_MS = 500;
 /** Timers of Node end at 24.8 days. */
 const MAX_TIMER_MS = 86_400_000;
 
@@ -37,13 +40,13 @@ export async function watchWorkload(
   const { cache } = lease;
   const wake = wakeUp(cache, input.uid);
   try {
-    const first = await firstLook(kube, cache, input, signal);
+    const first = await firstLook(kube, cache, wake, input, signal);
     if (first) return first;
     for (;;) {
       const now = performance.now();
       const lostFrom = cache.lostSince === null ? null : cache.lostSince + LOST_AFTER_MS;
       if (lostFrom !== null && (lostFrom <= now || input.seen === UNSEEN_DIGEST)) {
-        if (input.seen !== UNSEEN_DIGEST) return unseen(kube.client.now(), SILENCE);
+        if (input.seen !== UNSEEN_DIGEST) return unseen(kube.client.now(), cache.lostWhy ?? SILENCE);
         await wake.next(null, signal);
         continue;
       }
@@ -74,24 +77,26 @@ export async function watchWorkload(
 async function firstLook(
   kube: Kube,
   cache: NamespaceCache,
+  wake: WakeUp,
   input: WatchInput,
   signal: AbortSignal,
 ): Promise<Observation | null> {
   const { target, uid, seen } = input;
   const known = seen === UNSEEN_DIGEST;
-  for (let attempt = 1; ; attempt++) {
+  for (;;) {
+    // The streams try again by themselves, for all who wait; one more who asks would only be a burden.
+    if (known && cache.lostSince !== null) await wake.next(PROBE_MS, signal);
     try {
       const fresh = await readDeployment(kube.client, target, { signal, ...(known && { attempts: 1 }) });
       if (fresh?.metadata.uid !== uid) return look(kube, null, input).observation;
       cache.offer(fresh);
-      const patience = known ? null : LOST_AFTER_MS;
+      const patience = known ? null : FIRST_LIST_MS;
       if (await within(abortable(cache.synced(), signal), patience)) return null;
-      return unseen(kube.client.now(), SILENCE);
+      return unseen(kube.client.now(), cache.lostWhy ?? SILENCE);
     } catch (error) {
       if (!(error instanceof KubeError) || !error.retryable) throw error;
       if (!known) return unseen(kube.client.now(), error.message);
-      const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempt, 10));
-      await sleep(longest * (0.5 + Math.random() / 2), undefined, { signal });
+      await sleep(PAUSE_MS, undefined, { signal });
     }
   }
 }

@@ -57,6 +57,7 @@ export class ListWatch<T extends KubeObject> {
   #version: string | undefined;
   #failures = 0;
   #lostSince: number | null = performance.now();
+  #lostWhy: string | null = null;
   #pausing: AbortController | null = null;
   #synced = Promise.withResolvers<void>();
 
@@ -78,11 +79,21 @@ export class ListWatch<T extends KubeObject> {
   }
 
   /**
-   * Since when there has been no stream, by `performance.now()`; `null` while there is one. A stream that ends in the
-   * normal way and is opened again at once was not lost.
+   * Since when nothing has been heard, by `performance.now()`; `null` while there is a stream. One that ends in the normal
+   * way and is opened again at once was not lost.
    */
   get lostSince(): number | null {
     return this.#lostSince;
+  }
+
+  /** The API server answered somebody: there is no point in waiting any longer before the next try. */
+  nudge(): void {
+    this.#pausing?.abort();
+  }
+
+  /** What the last failure said; `null` while there is a stream. */
+  get lostWhy(): string | null {
+    return this.#lostSince === null ? null : this.#lostWhy;
   }
 
   stop(): void {
@@ -92,8 +103,6 @@ export class ListWatch<T extends KubeObject> {
 
   /** Takes in an object that was read or written elsewhere, unless this copy has already seen later changes. */
   offer(object: T): void {
-    // The API server answered somebody, so there is no point in waiting any longer.
-    this.#pausing?.abort();
     if (this.#version === undefined || compareVersions(object.metadata.resourceVersion, this.#version) > 0) {
       this.#put(object);
     }
@@ -138,6 +147,7 @@ export class ListWatch<T extends KubeObject> {
       this.#synced = Promise.withResolvers();
       this.#synced.promise.catch(() => {});
     }
+    this.#lostWhy = known.message;
     this.#options.onError?.(known);
   }
 
@@ -171,6 +181,7 @@ export class ListWatch<T extends KubeObject> {
       if (!listed.has(uid) && !newer) this.#remove(object);
     }
     this.#version = resourceVersion;
+    if (this.#lostSince !== null) this.#lostSince = performance.now();
     for (const object of items) this.#put(object);
     this.#synced.resolve();
   }

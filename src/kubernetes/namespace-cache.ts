@@ -121,9 +121,18 @@ export class NamespaceCache {
    * Who subscribed to a workload is called when this changes.
    */
   get lostSince(): number | null {
-    const since = [this.#deployments, this.#replicaSets, this.#pods].map(({ lostSince }) => lostSince);
+    const since = this.#copies.map(({ lostSince }) => lostSince);
     const known = since.filter((time) => time !== null);
     return known.length > 0 ? Math.min(...known) : null;
+  }
+
+  /** What the API server said last where a copy is not kept up to date, in its words or the network's. */
+  get lostWhy(): string | null {
+    return this.#copies.map(({ lostWhy }) => lostWhy).find((why) => why !== null) ?? null;
+  }
+
+  get #copies() {
+    return [this.#deployments, this.#replicaSets, this.#pods];
   }
 
   /** A workload as the copies have it, `null` when there is no Deployment of this UID. */
@@ -137,6 +146,7 @@ export class NamespaceCache {
 
   /** Takes in a Deployment that was just read or written, so that nobody looks at an older one. */
   offer(deployment: Deployment): void {
+    for (const copy of this.#copies) copy.nudge();
     this.#deployments.offer(deployment);
   }
 

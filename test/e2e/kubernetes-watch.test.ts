@@ -81,7 +81,7 @@ describe('watching', () => {
     const before = stage.requests.length;
     const waiting = contexts.map((context) => stage.act('watch', input, context));
     for (const one of waiting) one.catch(() => {});
-    await expect.poll(() => stage.requests.length - before).toBeGreaterThanOrEqual(100);
+    await expect.poll(() => stage.requests.length - before, { timeout: 20_000 }).toBeGreaterThanOrEqual(100);
     const started = stage.requests.slice(before);
     expect(started.every(({ verb }) => verb === 'get')).toBe(true);
     const settled = stage.requests.length;

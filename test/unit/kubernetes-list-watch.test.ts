@@ -236,7 +236,8 @@ describe('an API server that is away', () => {
       void streams([bookmark(13)], { stay: true })(request, response, '');
     const copy = start({ minBackoffMs: 60_000, maxBackoffMs: 60_000 });
     await until(() => errors.length === 1);
-    copy.offer(pod('a', 12) as Pod);
+    expect(copy.lostWhy).toContain('no answer from the API server');
+    copy.nudge();
     await until(() => copy.lostSince === null);
     expect(watches()).toHaveLength(2);
   });
