@@ -1,6 +1,6 @@
 /** What the slices of the oplog reach, in a terminal. */
 import type { Reach } from '../../backups/slices.ts';
-import { momentLabel } from '../../domain/moment.ts';
+import { momentLabel, momentText } from '../../domain/moment.ts';
 import { rangeText } from '../../domain/point-in-time.ts';
 import type { SliceVerdict } from '../../domain/slice-retention.ts';
 
@@ -12,7 +12,7 @@ export function reachLines({ slices, ranges, gaps }: Reach): string[] {
   return [
     '',
     'Every moment of these can be restored with --at:',
-    ...ranges.map((range) => `  ${rangeText(range)}`),
+    ...ranges.map((range) => `  ${rangeText(range)} (${momentText(range.to)})`),
     ...gaps.map(({ after, until, reason }) => `  not ${rangeText({ from: after, to: until })}: ${reason}`),
   ];
 }
