@@ -76,6 +76,8 @@ describe('watching', () => {
     await stage.deploy('crowd');
     const voyage = await Voyage.plan(stage, 'crowd');
     const { digest } = await voyage.watch('restored', ({ complete }) => complete);
+    const streams = () => stage.requests.filter(({ verb }) => verb === 'watch').length;
+    await expect.poll(streams, { timeout: 20_000 }).toBeGreaterThanOrEqual(3);
     const contexts = Array.from({ length: 100 }, () => new MockActivityEnvironment());
     const input = voyage.watchInput('restored', { seen: digest });
     const before = stage.requests.length;
