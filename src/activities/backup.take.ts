@@ -46,10 +46,14 @@ export async function takeBackup(
   }
 }
 
-export async function sweep(input: Pick<TakeInput, 'policy'>, from: SettingsSource): Promise<void> {
-  const storage = await openStorage(input.policy.spec.destination, from);
+/** Another run of the policy may be at work by now, or may be what this one had waited for: only its own goes. */
+export async function sweep(
+  { policy, workflow }: Pick<TakeInput, 'policy' | 'workflow'>,
+  from: SettingsSource,
+): Promise<void> {
+  const storage = await openStorage(policy.spec.destination, from);
   try {
-    await sweepRuns(storage, input.policy.metadata.name);
+    await sweepRuns(storage, policy.metadata.name, `${workflow.id}/${workflow.run}`);
   } finally {
     await storage.close();
   }

@@ -148,15 +148,16 @@ export async function deleteBackup(storage: Storage, manifest: BackupManifest): 
 
 /**
  * Clears up after runs of this policy that were killed: their unfinished files and uploads, and archives that never got
- * a manifest. Call it only when no other run of the policy is under way. Gives the ids that were cleared.
+ * a manifest. Call it only when no other run of the policy is under way, or for the runs of one `owner`. Gives the ids
+ * that were cleared.
  */
-export async function sweepRuns(storage: Storage, policy: string): Promise<string[]> {
+export async function sweepRuns(storage: Storage, policy: string, owner?: string): Promise<string[]> {
   const swept: string[] = [];
   for (const { name } of await storage.list()) {
     if (!name.endsWith(noteEnding)) continue;
     const id = name.slice(0, -noteEnding.length);
     const note = await readNote(storage, id);
-    if (note?.policy !== policy) continue;
+    if (note?.policy !== policy || (owner !== undefined && note.owner !== owner)) continue;
     await storage.removeUnfinished(note.archive);
     await storage.removeUnfinished(manifestName(id));
     if (!(await storage.stat(manifestName(id)))) await storage.delete(note.archive);
