@@ -236,6 +236,15 @@ ${spec}`);
     return (await readdir(folder)).sort();
   }
 
+  /** Ends a run without giving it a chance to clean up. */
+  async terminate({ id, run }: RunRef): Promise<void> {
+    const { code, stderr } = await this.#process('temporal', [
+      ...['workflow', 'terminate', '--workflow-id', id, ...(run === null ? [] : ['--run-id', run])],
+      ...['--address', this.temporal.address],
+    ]);
+    if (code !== 0) throw new Error(`terminating ${id}: ${stderr}`);
+  }
+
   /** Everything that Temporal keeps of a run. */
   async history({ id, run }: RunRef): Promise<string> {
     const { stdout } = await this.#process('temporal', [

@@ -201,6 +201,22 @@ describe.skipIf(!canRunRealNode())('a backup by a Job', () => {
     expect(atOnce).toBe(1);
   });
 
+  test('waits for the Job of a run that was terminated, and says so', async () => {
+    const policy = lab.policy('orphaned', { job: SLOW });
+    const first = await lab.start(policy);
+    const orphan = await lab.dumping(policy, first);
+    await lab.terminate(first);
+    const second = await lab.start(policy);
+    const says = async () =>
+      (await lab.client.backups.view(second)).progress?.note ===
+      `waits for Job ${orphan.metadata.name} of another run of this policy`;
+    expect(await eventually(says, WITHIN)).toBe(true);
+    expect((await lab.end(second)).status).toMatchObject({ outcome: 'verified' });
+    const ends = (await lab.jobs(policy)).map(({ status }) => status?.completionTime ?? '').sort();
+    expect(ends).toHaveLength(2);
+    expect(ends).not.toContain('');
+  });
+
   test('goes by the rules of retention: files of others stay, and so does the last verified one', async () => {
     const policy = lab.policy('kept', {
       job: `      history: { successful: 1, failed: 1 }`,

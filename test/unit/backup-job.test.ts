@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { backupFailureOf } from '../../src/activities/backup.failure.ts';
 import { JobFailedError } from '../../src/backups/job-runner.ts';
 import { readVolume, verifiedIn, volumeVerdicts } from '../../src/backups/volume.ts';
+import { progressText } from '../../src/cli/render/backup.ts';
 import { dumpJob, errandJob, jobName } from '../../src/domain/backup.job.ts';
 import { DumpLog, hasBeginning, isWhole, lastWords } from '../../src/domain/backup.job-log.ts';
 import { deleteScript, dumpScript, lookScript, sweepScript } from '../../src/domain/backup.job-script.ts';
@@ -252,6 +253,19 @@ describe('the log of a dump', () => {
       namespaces: 1,
       totalNamespaces: 2,
     });
+  });
+
+  test('reads in a terminal as what is waited for, then as what was stored', () => {
+    const view = { id: 'b', run: 'r', execution: 'RUNNING', status: null, retrying: null };
+    const log = new DumpLog();
+    const shown = () =>
+      progressText({ ...view, progress: { ...log.progress('pod p-1: ContainerCreating'), rate: 0 } });
+    expect(shown()).toBe('pod p-1: ContainerCreating');
+    log.take('2026-11-23T02:00:01.000+0000\twriting `shop.orders` to `archive on stdout`');
+    log.take('slipway:progress dumping 1000000');
+    expect(shown()).toBe('dumping shop.orders: 1.00 MB, 0 B/s; 0 of 1 namespaces');
+    log.take('slipway:progress proving 2000000');
+    expect(shown()).toContain('proving: 2.00 MB');
   });
 
   test('gives a person the last words, without bars and without what is meant for Slipway', () => {
