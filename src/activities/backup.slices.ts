@@ -1,7 +1,7 @@
 /** The activity that stores one slice of the oplog. */
 import type { SettingsSource } from '../backups/settings.ts';
 import { openStorage, resolveKey } from '../backups/settings.ts';
-import { basesOf, reachOf, sliceFilter } from '../backups/slices.ts';
+import { basesOf, sliceFilter, sliceGaps } from '../backups/slices.ts';
 import { verifiedBackups } from '../backups/verified.ts';
 import type { SliceReport } from '../domain/slices.types.ts';
 import { writeSlice } from '../mongodb/oplog/write.ts';
@@ -39,7 +39,7 @@ export async function sliceOplog(
       }),
     );
     // A gap is told as long as slices remember it, so that a restart of the worker does not hide it.
-    const { gaps } = slice === null || slice.chain > 1 ? await reachOf(storage, name) : { gaps: [] };
+    const gaps = slice?.chain === 1 ? [] : await sliceGaps(storage, name);
     const lastGap = gaps.at(-1)?.noticedAt ?? null;
     const every = pointInTime ? milliseconds(pointInTime.sliceEvery) / 1_000 : null;
     from.metrics.sliced(name, { reached: reached.t, every, lastGap, bytes: slice?.data?.size ?? 0 });

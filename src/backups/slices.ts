@@ -79,6 +79,11 @@ export async function reachOf(storage: Storage, policy: string): Promise<Reach> 
   };
 }
 
+/** The breaks in the slices, oldest first. */
+export async function sliceGaps(storage: Storage, policy: string): Promise<SliceGap[]> {
+  return await gapsOf(storage, policy, (await listSlices(storage, policy)).slices);
+}
+
 async function gapsOf(storage: Storage, policy: string, slices: readonly ListedSlice[]): Promise<SliceGap[]> {
   const firsts = slices.filter(({ chain }, at) => chain > 1 && slices[at - 1]?.chain !== chain);
   const gaps: SliceGap[] = [];

@@ -60,11 +60,13 @@ export function peopleName(collection: string): string {
 /** The entries of a run that a slice keeps; entries of transactions are reduced to what it keeps of them. */
 export function keepEntries(run: DocumentRun, selection: SliceSelection): DocumentRun {
   const kept: Buffer[] = [];
+  let isWhole = true;
   for (const entry of documentsOf(run.data)) {
     const selected = keepEntry(entry, selection);
     if (selected) kept.push(selected);
+    isWhole &&= selected === entry;
   }
-  if (kept.length === run.count) return run;
+  if (isWhole) return run;
   return { data: Buffer.concat(kept), count: kept.length };
 }
 
