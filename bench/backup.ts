@@ -1,147 +1,88 @@
-// `npm run bench -- backup [--size MB]`: dump and restore of mixed documents, beside mongodump and mongorestore when they
-// are on PATH (or named by MONGODUMP and MONGORESTORE). One mongod, one machine, one after the other.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+// `npm run bench -- backup [--size MB] [--runs N] [--collections N]`: backup and restore as the worker does them, beside
+// mongodump and mongorestore when they are on PATH (or named by MONGODUMP and MONGORESTORE). One mongod, one machine, one
+// after the other; in every round each of ours is followed by its peer, so that both meet the same load.
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { programOnPath, startMongod } from '../test/e2e/backup-engine.support.ts';
-import { fill } from './backup-data.ts';
+import { type MongoServer, programOnPath, startMongod } from '../test/e2e/backup-engine.support.ts';
+import { manyCollections } from './backup/collections.ts';
+import { fill } from './backup/data.ts';
+import { measure } from './backup/processes.ts';
+import { backup, type Place, policyFor, restore } from './backup/slipway.ts';
+import { collect, type Row, table } from './backup/table.ts';
 
-interface Measurement {
-  name: string;
-  wallSeconds: number;
-  cpuSeconds: number;
-  peakMegabytes: number;
-  /** Size of the archive, for dumps. */
-  outputMegabytes?: number;
+export interface BackupBenchOptions {
+  /** MB of documents. */
+  size: number;
+  runs: number;
+  /** Small collections for the second part; 0 leaves it out. */
+  collections: number;
 }
 
-const worker = fileURLToPath(new URL('backup-worker.ts', import.meta.url));
-const clockTicks = 100;
-
-/** CPU seconds and peak memory of a process, read while it runs. */
-function watch(child: ChildProcess): { cpuSeconds: number; peakMegabytes: number; end: () => void } {
-  const seen = { cpuSeconds: 0, peakMegabytes: 0, end: () => clearInterval(timer) };
-  const timer = setInterval(() => {
-    try {
-      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-      seen.cpuSeconds = (Number(fields[11]) + Number(fields[12])) / clockTicks;
-      const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1];
-      seen.peakMegabytes = Math.max(seen.peakMegabytes, Number(peak ?? 0) / 1024);
-    } catch {
-      // it has just ended
-    }
-  }, 20);
-  return seen;
+interface Rows {
+  plain: Row[];
+  packed: Row[];
+  restores: Row[];
 }
 
-async function measure(name: string, command: string, args: string[]): Promise<Measurement> {
-  const start = performance.now();
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const seen = watch(child);
-  let complaint = '';
-  child.stderr?.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(-2000)));
-  const code = await new Promise((resolve, reject) => child.once('exit', resolve).once('error', reject));
-  seen.end();
-  if (code !== 0) throw new Error(`${name} ended with ${String(code)}: ${complaint}`);
-  const { cpuSeconds, peakMegabytes } = seen;
-  return { name, wallSeconds: (performance.now() - start) / 1000, cpuSeconds, peakMegabytes };
-}
-
-function print(rows: Measurement[], megabytes: number, peer: string): void {
-  const base = rows.find(({ name }) => name === peer);
-  console.log(
-    '| | wall s | MB/s | CPU s | peak MB | archive MB | times the peer |\n|---|---|---|---|---|---|---|',
-  );
-  for (const { name, wallSeconds, cpuSeconds, peakMegabytes, outputMegabytes } of rows) {
-    const ratio = base ? (base.wallSeconds / wallSeconds).toFixed(2) : '-';
-    const output = outputMegabytes?.toFixed(0) ?? '-';
-    const rate = (megabytes / wallSeconds).toFixed(0);
-    console.log(
-      `| ${name} | ${wallSeconds.toFixed(1)} | ${rate} | ${cpuSeconds.toFixed(1)} | ${peakMegabytes.toFixed(0)} | ${output} | ${ratio} |`,
-    );
-  }
-  console.log();
-}
-
-async function largestFile(directory: string): Promise<{ path: string; megabytes: number }> {
-  const files = await Promise.all(
-    (await readdir(directory)).map(async (name) => {
-      const path = join(directory, name);
-      return { path, megabytes: (await stat(path)).size / 1e6 };
-    }),
-  );
-  const [largest] = files.sort((a, b) => b.megabytes - a.megabytes);
-  if (!largest) throw new Error('no archive was written');
-  return largest;
-}
-
-/** Each of our dumps beside mongodump's of the same kind; gives the directory of our gzip archive. */
-async function dumps(uri: string, megabytes: number, root: string): Promise<string> {
+async function dumpRound(place: Place, rows: Rows, number: number): Promise<string> {
   const mongodump = programOnPath('mongodump', 'MONGODUMP');
-  const rows: { plain: Measurement[]; packed: Measurement[] } = { plain: [], packed: [] };
-  let gzipArchive = '';
-  for (const compression of ['none', 'gzip', 'zstd']) {
-    const out = await mkdtemp(join(root, `${compression}-`));
-    const row = await measure(`slipway ${compression}`, process.execPath, [
-      worker,
-      'dump',
-      uri,
-      out,
-      compression,
-    ]);
-    const { path, megabytes: outputMegabytes } = await largestFile(out);
-    if (compression === 'gzip') gzipArchive = path;
-    rows[compression === 'none' ? 'plain' : 'packed'].push({ ...row, outputMegabytes });
-  }
-  if (mongodump) {
-    for (const flag of ['', '--gzip']) {
-      const archive = join(root, `theirs${flag}.archive`);
-      const args = [`--uri=${uri}`, '--db=bench', `--archive=${archive}`, ...(flag ? [flag] : [])];
-      const row = await measure(`mongodump ${flag || 'plain'}`, mongodump, args);
-      rows[flag ? 'packed' : 'plain'].push({ ...row, outputMegabytes: (await stat(archive)).size / 1e6 });
-      await rm(archive);
-    }
-  } else console.log('mongodump is not on PATH: no comparison\n');
-  console.log('Dump (ours: without reading back, which `createBackup` adds)\n');
-  print(rows.plain, megabytes, 'mongodump plain');
-  print(rows.packed, megabytes, 'mongodump --gzip');
-  return gzipArchive;
+  const theirs = async (into: Row[], flags: string[]) => {
+    if (!mongodump) return;
+    const archive = join(place.directory, 'theirs');
+    const args = ['--quiet', `--uri=${place.uri}`, '--db=bench', `--archive=${archive}`, ...flags];
+    const row = await measure(['mongodump', ...flags].join(' '), place.server, mongodump, args);
+    collect(into, { ...row, outputMegabytes: (await stat(archive)).size / 1e6 });
+    await rm(archive);
+  };
+  const plain = await backup(place, policyFor(place.directory, 'none'), number);
+  collect(rows.plain, plain.dumped);
+  await theirs(rows.plain, []);
+  const zstd = await backup(place, policyFor(place.directory, 'zstd'), number);
+  const gzip = await backup(place, policyFor(place.directory, 'gzip'), number);
+  collect(rows.packed, zstd.dumped, gzip.dumped, gzip.proven);
+  await theirs(rows.packed, ['--gzip']);
+  return gzip.id;
 }
 
-async function restores(uri: string, archive: string, megabytes: number): Promise<void> {
-  const rows = [
-    await measure('slipway, proven and loaded', process.execPath, [worker, 'load', uri, archive]),
-    await measure('slipway, also compared and swapped', process.execPath, [worker, 'restore', uri, archive]),
-  ];
+async function restoreRound(place: Place, server: MongoServer, rows: Rows, id: string): Promise<void> {
   const mongorestore = programOnPath('mongorestore', 'MONGORESTORE');
-  if (mongorestore) {
-    const args = [`--uri=${uri}`, '--gzip', `--archive=${archive}`, '--nsFrom=bench.*', '--nsTo=theirs.*'];
-    rows.push(await measure('mongorestore', mongorestore, args));
-  } else console.log('mongorestore is not on PATH: no comparison\n');
-  console.log(
-    'Restore from gzip (proven: the whole archive is read through before the first write; compared: all data is read back)\n',
-  );
-  print(rows, megabytes, 'mongorestore');
+  const { loaded, whole } = await restore(place, policyFor(place.directory, 'gzip'), id, 'ours');
+  collect(rows.restores, loaded, whole);
+  await server.client.db('ours').dropDatabase();
+  if (!mongorestore) return;
+  const archive = join(place.directory, `${id}.gz`);
+  const renames = ['--nsFrom=bench.*', '--nsTo=theirs.*'];
+  const args = ['--quiet', `--uri=${place.uri}`, '--gzip', `--archive=${archive}`, ...renames];
+  collect(rows.restores, await measure('mongorestore --gzip', place.server, mongorestore, args));
+  await server.client.db('theirs').dropDatabase();
 }
 
-/** Runs the benchmark. `--size` is in MB of documents, 1000 when missing. */
-export async function run(args: string[]): Promise<void> {
-  const { values } = parseArgs({ args, options: { size: { type: 'string', default: '1000' } } });
-  const size = Number(values.size);
-  if (!(size >= 1)) throw new Error(`--size ${values.size}: megabytes of documents are needed, at least 1`);
-  const root = await mkdtemp(join(tmpdir(), 'slipway-bench-'));
+/** Runs the benchmark and prints its tables. */
+export async function run({ size, runs, collections }: BackupBenchOptions): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'slipway-bench-'));
   const server = await startMongod({ cacheGigabytes: 2 });
+  const place: Place = { uri: server.uri, server: server.pid, directory };
+  const rows: Rows = { plain: [], packed: [], restores: [] };
   try {
+    if (!programOnPath('mongodump', 'MONGODUMP')) console.log('mongodump is not on PATH: no comparison\n');
     await fill(server.client.db('bench'), size);
     const megabytes = Number((await server.client.db('bench').stats())['dataSize']) / 1e6;
-    console.log(`${megabytes.toFixed(0)} MB of BSON in 4 collections\n`);
-    await restores(server.uri, await dumps(server.uri, megabytes, root), megabytes);
+    console.log(`${megabytes.toFixed(0)} MB of BSON in 4 collections, ${runs} rounds\n`);
+    for (let number = 1; number <= runs; number++) {
+      const id = await dumpRound(place, rows, number);
+      await restoreRound(place, server, rows, id);
+    }
+    console.log(`Dump\n\n${table(rows.plain, megabytes, 'mongodump')}`);
+    console.log(table(rows.packed, megabytes, 'mongodump --gzip'));
+    console.log(`Restore from gzip\n\n${table(rows.restores, megabytes, 'mongorestore --gzip')}`);
+    if (collections === 0) return;
+    await server.client.db('bench').dropDatabase();
+    const many: Row[] = [];
+    collect(many, ...(await manyCollections(server.client, place, collections)));
+    console.log(`${collections} collections\n\n${table(many, 0, '')}`);
   } finally {
     await server.stop();
-    await rm(root, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true });
   }
 }

@@ -37,10 +37,12 @@ program
 program
   .command('backup')
   .description('dump and restore beside mongodump and mongorestore, on a mongod of its own')
-  .option('--size <megabytes>', 'documents to dump', '1000')
-  .action(async ({ size }: { size: string }) => {
+  .option('--size <megabytes>', 'documents to dump', wholeNumber(1, 1_000_000), 1_000)
+  .option('-n, --runs <count>', 'rounds of ours and theirs', wholeNumber(1, 100), 1)
+  .option('--collections <count>', 'small collections for a second part', wholeNumber(0, 100_000), 10_000)
+  .action(async (options: { size: number; runs: number; collections: number }) => {
     const { run } = await import('./backup.ts');
-    await run(['--size', size]);
+    await run(options);
   });
 
 interface AlertToRollbackFlags {
