@@ -17,12 +17,14 @@ export interface RunOptions {
  * @throws LabError when it is missing, fails or takes longer than `timeoutMs` (20 minutes when not given); the message ends with its last lines.
  */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  const { timeoutMs = 20 * 60_000 } = options;
   return new Promise((done, fail) => {
+    const started = performance.now();
     const child = spawn(command, args, {
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
-      timeout: options.timeoutMs ?? 20 * 60_000,
+      timeout: timeoutMs,
       killSignal: 'SIGKILL',
     });
     let output = '';
@@ -51,7 +53,9 @@ export function run(command: string, args: readonly string[], options: RunOption
     child.once('close', (code, signal) => {
       if (code === 0) return done(output);
       const end = tail.trim().split('\n').slice(-6).join('\n  ');
-      fail(new LabError(`${command} ${args.slice(0, 4).join(' ')} ended with ${signal ?? code}:\n  ${end}`));
+      const late = signal === 'SIGKILL' && performance.now() - started >= timeoutMs;
+      const how = late ? `took longer than ${timeoutMs / 60_000} minutes` : `ended with ${signal ?? code}`;
+      fail(new LabError(`${command} ${args.slice(0, 4).join(' ')} ${how}:\n  ${end}`));
     });
   });
 }
