@@ -1,10 +1,13 @@
 /** Slices of a real oplog, and restores to moments in the midst of it: what was there then is what comes back. */
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { copyFile, mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import type { MongoClient } from 'mongodb';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { momentOf } from '../../src/backups/slices.ts';
 import { type Moment, momentText } from '../../src/domain/moment.ts';
 import { planRecovery } from '../../src/domain/point-in-time.ts';
 import { createBackup } from '../../src/mongodb/backup.ts';
@@ -19,14 +22,18 @@ import { restore } from '../../src/mongodb/restore.ts';
 import type { RestoreSelection } from '../../src/mongodb/restore/plan.ts';
 import { RollForward } from '../../src/mongodb/restore/roll-forward.ts';
 import type { BackupManifest } from '../../src/specs/manifest.ts';
+import { Throttle } from '../../src/mongodb/throttle.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';
+import { S3Storage } from '../../src/storage/s3.ts';
+import type { Storage } from '../../src/storage/storage.ts';
 import { type EncryptionKey, parseKey } from '../../src/storage/encryption.ts';
+import { S3 } from './backup.support.ts';
 import { hashes, type MongoServer, startMongod, until } from './backup-engine.support.ts';
 
 let source: MongoServer;
 let target: MongoServer;
 let folder: string;
-let storage: DirectoryStorage;
+let storage: Storage;
 let base: BackupManifest;
 let runs = 0;
 
@@ -47,6 +54,13 @@ afterEach(async () => {
   }
 });
 
+async function makeBucket(endpoint: string, bucket: string, secretAccessKey: string): Promise<void> {
+  const credentials = { accessKeyId: S3.accessKey, secretAccessKey };
+  const client = new S3Client({ endpoint, forcePathStyle: true, region: 'us-east-1', credentials });
+  await client.send(new CreateBucketCommand({ Bucket: bucket }));
+  client.destroy();
+}
+
 const take = async (databases = ['shop'], key?: EncryptionKey) => {
   base = await createBackup(source.client, storage, {
     policy: 'p',
@@ -60,8 +74,9 @@ const take = async (databases = ['shop'], key?: EncryptionKey) => {
   return base;
 };
 const baseTime = (manifest: BackupManifest): Moment => {
-  if (manifest.consistency.kind !== 'snapshot') throw new Error('not a snapshot');
-  return manifest.consistency.clusterTime;
+  const moment = momentOf(manifest);
+  if (!moment) throw new Error('a backup of no one moment');
+  return moment;
 };
 const slice = (change: Partial<SliceOptions> = {}): Promise<SliceOutcome> =>
   writeSlice(source.client, storage, {
@@ -517,6 +532,97 @@ describe('a restore to a moment', () => {
     expect(there.map(({ name }) => name).sort()).toEqual(['report', 'stock']);
     expect(await target.client.db('restored').collection('stock').findOne()).toEqual({ _id: 'drafted' });
     expect((await target.client.db('shop').listCollections().toArray()).length).toBe(0);
+  });
+
+  it('after another restore over the same server brings back what that one brought', async () => {
+    const db = source.client.db('shop');
+    await db.collection('orders').insertOne({ _id: 1 as never });
+    await db.createCollection('weather', { timeseries: { timeField: 't', metaField: 'm' } });
+    await db.collection('weather').insertOne({ t: new Date(), m: 1 });
+    await take();
+    await db.collection('orders').insertOne({ _id: 2 as never });
+    const before = await now();
+    await slice();
+    await db.collection('orders').deleteMany({});
+    await db.collection('weather').drop();
+    await restore(source.client, {
+      id: 'over',
+      open: async () => storage.read(base.archive.name),
+      manifest: base,
+      rollForward: await rollForward(before),
+      replace: true,
+    });
+    await db.collection('orders').insertOne({ _id: 3 as never });
+    const after = await now();
+    const expected = await picture(source.client, 'shop');
+    await slice();
+    await restoreAt(after);
+    expect(await picture(target.client, 'shop')).toEqual(expected);
+    await target.client.db('shop').dropDatabase();
+    await restoreAt(after, { include: ['shop.orders'] });
+    const found = await target.client.db('shop').collection('orders').find().sort({ _id: 1 }).toArray();
+    expect(found.map(({ _id }) => _id)).toEqual([1, 2, 3]);
+  });
+
+  it('goes on from a backup whose moment is the end of its own window of the oplog', async () => {
+    const orders = source.client.db('shop').collection('orders');
+    await orders.insertMany(
+      Array.from({ length: 2_000 }, (_, i) => ({ _id: i as never, n: 0, pad: 'x'.repeat(1_000) })),
+    );
+    let writing = true;
+    const writer = (async () => {
+      for (let i = 0; writing; i = (i + 1) % 2_000)
+        await orders.updateOne({ _id: i as never }, { $inc: { n: 1 } });
+    })();
+    base = await createBackup(source.client, storage, {
+      policy: 'p',
+      owner: 'window',
+      id: 'dump-window',
+      compression: 'gzip',
+      databases: ['shop'],
+      consistency: 'oplog',
+      throttle: new Throttle(2),
+      toolVersion: 'test',
+    });
+    await slice();
+    writing = false;
+    await writer;
+    const at = await now();
+    const expected = await picture(source.client, 'shop');
+    await slice();
+    expect(base.consistency.kind).toBe('oplog');
+    await restoreAt(at);
+    expect(await picture(target.client, 'shop')).toEqual(expected);
+  });
+
+  it('comes from S3 as from a directory', async () => {
+    const s3 = await S3.start('secret');
+    const bucket = new S3Storage({
+      bucket: 'slices',
+      prefix: 'shop',
+      endpoint: s3.endpoint,
+      credentials: { accessKeyId: S3.accessKey, secretAccessKey: 'secret' },
+    });
+    try {
+      await makeBucket(s3.endpoint, 'slices', 'secret');
+      storage = bucket;
+      const orders = source.client.db('shop').collection('orders');
+      await orders.insertOne({ _id: 1 as never });
+      await take();
+      await orders.insertMany(Array.from({ length: 5_000 }, () => ({ pad: randomBytes(1_500) })));
+      const at = await now();
+      const expected = await picture(source.client, 'shop');
+      await orders.insertOne({ _id: 'too late' as never });
+      while ((await slice({ maxBytes: 3 << 20 })).more);
+      const { slices, orphans } = await listSlices(storage, 'p');
+      expect(slices.length).toBeGreaterThan(1);
+      expect(orphans).toEqual([]);
+      await restoreAt(at);
+      expect(await picture(target.client, 'shop')).toEqual(expected);
+    } finally {
+      await bucket.close();
+      await s3.stop();
+    }
   });
 
   it('that would rename across databases is refused before anything is written', async () => {

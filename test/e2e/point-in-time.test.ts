@@ -67,15 +67,15 @@ const restore = async (at: string, more: string[] = []) =>
 
 const accounts = 200;
 const names = ['a', 'b', 'c', 'd'];
-async function openBank(client: MongoClient): Promise<void> {
-  for (const name of names) {
-    const filler = Array.from({ length: accounts }, (_, i) => ({
-      _id: i as never,
-      balance: 100,
-      pad: 'x'.repeat(500),
-    }));
-    await client.db('bank').collection(name).insertMany(filler);
-  }
+async function openBank(): Promise<void> {
+  const filler = Array.from({ length: accounts }, (_, i) => ({
+    _id: i as never,
+    balance: 100,
+    pad: 'x'.repeat(500),
+  }));
+  await lab.mongo.use((client) =>
+    Promise.all(names.map((name) => client.db('bank').collection(name).insertMany(filler))),
+  );
 }
 /** Moves money until it is told to stop, in transactions and without pause. Gives the number of transfers. */
 function transfers(client: MongoClient): () => Promise<number> {
@@ -143,7 +143,7 @@ async function sliced(): Promise<{ times: string[]; from: Moment; to: Moment }> 
 describe('a policy with pointInTime', () => {
   test('brings back any moment of a bank under load, each with the right total', async () => {
     const { name } = policy.metadata;
-    await lab.mongo.use(openBank);
+    await openBank();
     const file = join(lab.directory, `${name}.json`);
     await writeFile(file, JSON.stringify(policy));
     const applied = await lab.cli(['backup', 'apply', '-f', file]);
@@ -199,7 +199,7 @@ describe('a policy with pointInTime', () => {
   });
 
   test('says in a dry run which backup, slices and entries it would use, and touches nothing', async () => {
-    await lab.mongo.use(openBank);
+    await openBank();
     await lab.client.backups.apply(policy);
     await lab.mongo.use(async (client) => {
       const base = await backup();
@@ -245,7 +245,7 @@ describe('a policy with pointInTime', () => {
   });
 
   test('loses and repeats no entry when its worker is killed again and again', async () => {
-    await lab.mongo.use(openBank);
+    await openBank();
     await lab.client.backups.apply(policy);
     await lab.mongo.use(async (client) => {
       const stop = transfers(client);
@@ -271,7 +271,7 @@ describe('a policy with pointInTime', () => {
 
   test('notices that the oplog has turned over, refuses moments of the gap, and goes on from the next backup', async () => {
     const { name } = policy.metadata;
-    await lab.mongo.use(openBank);
+    await openBank();
     await lab.client.backups.apply(policy);
     await lab.mongo.use(async (client) => {
       await backup();
