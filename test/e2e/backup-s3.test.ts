@@ -1,4 +1,3 @@
-import { createServer, request, type Server } from 'node:http';
 import {
   CreateBucketCommand,
   GetObjectCommand,
@@ -12,60 +11,19 @@ import type { BackupStatus, RestoreStatus } from '../../src/domain/backup.types.
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import { BackupLab, eventually, S3, SECRET } from './backup.support.ts';
+import { S3Proxy } from './support/s3-proxy.ts';
 
 const BUCKET = 'backups';
 
-/** Passes everything on to the S3 server, unless told to fail. */
-class FaultyProxy {
-  /** Decides on each request: pass it on, answer 500, or cut the connection. */
-  fault: (method: string, url: string) => 'none' | 'error' | 'cut' = () => 'none';
-  faults = 0;
-  readonly #server: Server;
-
-  private constructor(target: URL) {
-    this.#server = createServer((incoming, answer) => {
-      const fault = this.fault(incoming.method ?? '', incoming.url ?? '');
-      if (fault !== 'none') this.faults++;
-      if (fault === 'cut') return void incoming.socket.destroy();
-      if (fault === 'error') {
-        incoming.resume();
-        return void answer.writeHead(500).end('<Error><Code>InternalError</Code></Error>');
-      }
-      const { hostname, port } = target;
-      const onward = request(
-        { hostname, port, method: incoming.method, path: incoming.url, headers: incoming.headers },
-        (response) => {
-          answer.writeHead(response.statusCode ?? 502, response.headers);
-          response.pipe(answer);
-        },
-      );
-      onward.on('error', () => answer.destroy());
-      incoming.pipe(onward);
-    });
-  }
-
-  static async start(endpoint: string): Promise<{ proxy: FaultyProxy; url: string }> {
-    const proxy = new FaultyProxy(new URL(endpoint));
-    await new Promise<void>((resolve) => void proxy.#server.listen(0, '127.0.0.1', resolve));
-    const address = proxy.#server.address();
-    return { proxy, url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}` };
-  }
-
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => void this.#server.close(resolve));
-  }
-}
-
 let lab: BackupLab;
 let s3: S3;
-let proxy: FaultyProxy;
+let proxy: S3Proxy;
 let endpoint: string;
 let bucket: S3Client;
 
 beforeAll(async () => {
   [lab, s3] = await Promise.all([BackupLab.open(), S3.start(SECRET)]);
-  ({ proxy, url: endpoint } = await FaultyProxy.start(s3.endpoint));
+  ({ proxy, url: endpoint } = await S3Proxy.start(s3.endpoint));
   const credentials = { accessKeyId: S3.accessKey, secretAccessKey: SECRET };
   bucket = new S3Client({ endpoint: s3.endpoint, region: 'us-east-1', forcePathStyle: true, credentials });
   await eventually('the bucket is there', async () => {
@@ -90,8 +48,7 @@ beforeAll(async () => {
 });
 
 afterEach(() => {
-  proxy.fault = () => 'none';
-  proxy.faults = 0;
+  proxy.calm();
 });
 
 afterAll(async () => {

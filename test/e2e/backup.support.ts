@@ -1,6 +1,7 @@
 /** Real servers for the tests of backups: a mongod that can be killed and brought back, Temporal, workers as processes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,6 +223,17 @@ export class WorkerProcess {
       return worker.output.includes('worker runs');
     });
     return worker;
+  }
+
+  /** Processes that dump or restore for this worker now. */
+  get engines(): number[] {
+    const list = readFileSync(`/proc/${this.#child.pid}/task/${this.#child.pid}/children`, 'utf8').trim();
+    return list === '' ? [] : list.split(' ').map(Number);
+  }
+
+  /** Kills what dumps or restores, and leaves the worker alone. */
+  killEngines(): void {
+    for (const pid of this.engines) process.kill(pid, 'SIGKILL');
   }
 
   kill(): Promise<void> {
