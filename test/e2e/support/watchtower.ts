@@ -89,7 +89,7 @@ export class Watchtower {
     url.searchParams.append('filter', `namespace="${namespace}"`);
     url.searchParams.set('active', 'true');
     const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
-    if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+    if (!response.ok) throw new Error(`${url.href}: ${response.status} ${await response.text()}`);
     return (await response.json()) as FiringAlert[];
   }
 
