@@ -1,5 +1,5 @@
 /** The way back: undo in one write, then see that stable serves at full strength. Never cancelled, never silent. */
-import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
+import { ApplicationFailure } from '@temporalio/workflow';
 import { FAILURE } from '../domain/failures.ts';
 import type { ReleaseRun, Stop } from '../domain/run.ts';
 import { back } from './activities.ts';
@@ -12,9 +12,9 @@ import { happens } from './waiting.ts';
 const VERIFIED_WITHIN = 15 * 60_000;
 
 /** Why the release ends here: what halted it, a cancellation, or what failed. */
-export function stopFor(run: ReleaseRun, error: unknown): Stop {
+export function stopFor(run: ReleaseRun, error: unknown, cancelled: boolean): Stop {
   if (run.stop) return run.stop;
-  if (isCancellation(error)) return { outcome: 'aborted', reason: 'the workflow was cancelled' };
+  if (cancelled) return { outcome: 'aborted', reason: 'the workflow was cancelled' };
   return { outcome: run.begun ? 'rolled-back' : 'failed', reason: failureText(error) };
 }
 

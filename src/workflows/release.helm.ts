@@ -1,5 +1,11 @@
 /** The helm: every write on the way to 100 %. The only place that moves pods forward. */
-import { ApplicationFailure, CancellationScope, condition, isCancellation } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  isCancellation,
+} from '@temporalio/workflow';
 import { firstHold, holdFields, limitsOf, type RollingStrategy } from '../domain/canary.ts';
 import { FAILURE } from '../domain/failures.ts';
 import { rollsFreely, strategyOf, targetOf } from '../domain/plan.ts';
@@ -107,9 +113,16 @@ async function whileSeen(run: ReleaseRun, write: () => Promise<unknown>): Promis
     });
     return true;
   } catch (error) {
-    if (run.unseen !== null && isCancellation(error)) return false;
+    if (run.unseen !== null && isGivenUp(error)) return false;
     throw error;
   } finally {
     scope.cancel();
   }
+}
+
+/** A write that is cancelled while its last try fails ends with what that try met, and is not tried again. */
+function isGivenUp(error: unknown): boolean {
+  if (isCancellation(error)) return true;
+  if (!(error instanceof ActivityFailure)) return false;
+  return !(error.cause instanceof ApplicationFailure && error.cause.nonRetryable);
 }

@@ -6,6 +6,7 @@ import {
   allHandlersFinished,
   ApplicationFailure,
   CancellationScope,
+  CancelledFailure,
   condition,
   isCancellation,
   workflowInfo,
@@ -37,8 +38,11 @@ export async function release(input: ReleaseInput): Promise<ReleaseStatus> {
   try {
     await voyage.sail(() => story(run, voyage));
   } catch (error) {
-    const cancelled = isCancellation(error) && run.stop === null;
-    if (!run.outcome) await CancellationScope.nonCancellable(() => haulBack(run, stopFor(run, error)));
+    // What is cancelled while it fails may end with its failure; the scope knows better.
+    const called = isCancellation(error) || CancellationScope.current().consideredCancelled;
+    const cancelled = called && run.stop === null;
+    if (!run.outcome)
+      await CancellationScope.nonCancellable(() => haulBack(run, stopFor(run, error, cancelled)));
     if (cancelled && run.outcome !== 'failed') {
       publish(run);
       throw error;
@@ -150,9 +154,11 @@ async function sayDone(run: ReleaseRun): Promise<void> {
   try {
     await back.finish.executeWithOptions({ summary: 'take the record off the workload' }, [undoInput(run)]);
   } catch (error) {
-    if (isCancellation(error)) throw error;
+    if (isCancellation(error) || CancellationScope.current().consideredCancelled) throw error;
     left = `; its record is still on the workload: ${failureText(error)}`;
   }
+  // It landed, but somebody called the release back before.
+  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('called back');
   run.finish('promoted', `at 100 %${guarded}${left}`, Date.now());
 }
 

@@ -33,7 +33,8 @@ export class Voyage {
   accompany(work: () => Promise<void>): void {
     this.#companions.push(
       this.#scope.run(work).catch((error: unknown) => {
-        if (isCancellation(error)) return;
+        // Work that is cancelled while it fails may end with its failure.
+        if (isCancellation(error) || this.#scope.consideredCancelled) return;
         this.#run.halt({ outcome: 'rolled-back', reason: failureText(error) }, Date.now());
       }),
     );

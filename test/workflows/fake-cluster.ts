@@ -87,7 +87,7 @@ export class FakeCluster {
       await this.before('rollBack');
       this.#reach();
       if (this.missing) throw ApplicationFailure.nonRetryable('gone', FAILURE.workloadGone);
-      if (this.record === null && !this.held) return;
+      if (this.record === null && !this.held && this.images['app'] === OLD.app) return;
       this.#write('rollBack');
       this.images = { ...OLD };
       this.strategy = this.own;

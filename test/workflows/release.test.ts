@@ -536,6 +536,36 @@ describe('when things fail', () => {
     expect(failure.message).toContain(`slipway restore deployment shop/${release.name}`);
   });
 
+  test('an alert while the record is taken off still rolls back: the release is not over before its last write', async () => {
+    const cluster = new FakeCluster();
+    let release: Voyager | undefined;
+    cluster.before = async (activity) => {
+      if (activity !== 'finish') return;
+      await release?.handle.signal(messages.alert, alertOf());
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    };
+    release = await harbour.launch(cluster, {
+      strategy: { canary: { steps: [{ weight: 50 }] } },
+      after: { guard: '0s' },
+    });
+    expect((await release.result()).outcome).toBe('rolled-back');
+    expectRestored(cluster);
+  });
+
+  test('a workflow that is cancelled while a write is on its way lets it land, restores stable and ends as cancelled', async () => {
+    const cluster = new FakeCluster();
+    let release: Voyager | undefined;
+    cluster.before = async (activity) => {
+      if (activity !== 'adjust') return;
+      await release?.handle.cancel();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    };
+    release = await harbour.launch(cluster, { strategy: { canary: { steps: [{ weight: 50 }] } } });
+    const error = (await release.result().catch((thrown: unknown) => thrown)) as WorkflowFailedError;
+    expect(error.cause).toBeInstanceOf(CancelledFailure);
+    expectRestored(cluster);
+  });
+
   test('a record that cannot be taken off does not undo a good release', async () => {
     const cluster = new FakeCluster();
     cluster.before = (activity) => {
