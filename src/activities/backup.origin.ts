@@ -123,7 +123,7 @@ export function notesOn(
 ): string[] {
   const upTo = lastEntry === null ? '' : `, the last of ${lastEntry}`;
   const notes = [
-    `${base} shows ${baseAt}; ${entries} entries of ${slices} slices of the oplog lead to ${at} (${moment})${upTo}`,
+    `${base} shows ${baseAt}; ${count(entries, 'entry', 'entries')} of ${count(slices, 'slice', 'slices')} of the oplog lead to ${at} (${moment})${upTo}`,
   ];
   const except = manifest?.consistency.kind === 'snapshot' ? manifest.consistency.except : [];
   if (except.length > 0) {
@@ -133,4 +133,8 @@ export function notesOn(
   }
   if (users) notes.push(`users and roles are those of ${base}; later changes of them are not in the slices`);
   return notes;
+}
+
+function count(number: number, one: string, many: string): string {
+  return `${number} ${number === 1 ? one : many}`;
 }

@@ -48,8 +48,8 @@ export interface RollForwardFacts {
 type Event =
   | { kind: 'command'; name: string; db: string; o: OrderedDocument }
   | { kind: 'view'; op: string; o: OrderedDocument; o2: OrderedDocument | undefined }
-  /** Namespaces written to since the event before. */
-  | { kind: 'writes'; namespaces: Set<string> };
+  /** Namespaces written to since the event before, with how many documents came and went. */
+  | { kind: 'writes'; growth: Map<string, number> };
 
 interface Work {
   signal?: AbortSignal | undefined;
@@ -112,9 +112,9 @@ export class RollForward {
       events.push({ kind: 'view', op, o: parsed(o), o2: o2 && parsed(o2.value) });
       return;
     }
-    const last = events.at(-1);
-    if (last?.kind === 'writes') last.namespaces.add(ns);
-    else events.push({ kind: 'writes', namespaces: new Set([ns]) });
+    let last = events.at(-1);
+    if (last?.kind !== 'writes') events.push((last = { kind: 'writes', growth: new Map() }));
+    last.growth.set(ns, (last.growth.get(ns) ?? 0) + (op === 'i' ? 1 : op === 'd' ? -1 : 0));
   }
 
   /** What has to be loaded from the archive: what is selected, and what it comes from. After {@link scan}. */
@@ -126,7 +126,7 @@ export class RollForward {
   }
 
   /**
-   * The collections that there will be, and every database in which something is staged. Touches nothing.
+   * The collections that there will be, with how many documents they will hold, and every database in which something is staged. Touches nothing.
    * @throws OplogReplayError when the slices hold what cannot be repeated
    */
   async look(
@@ -139,13 +139,18 @@ export class RollForward {
     for (const event of this.#events) {
       if (event.kind === 'command') await definitions.command(event.name, event.db, event.o);
       else if (event.kind === 'view') definitions.view(event.op, event.o, event.o2);
-      else
-        for (const ns of event.namespaces) if (!definitions.staged(ns)) this.#assertForeign(definitions, ns);
+      else for (const [ns, growth] of event.growth) this.#grow(definitions, ns, growth);
     }
     return {
       items: definitions.items.filter(({ source }) => this.#selects(source)),
       databases: [...databases],
     };
+  }
+
+  #grow(definitions: Definitions, ns: string, growth: number): void {
+    const item = definitions.staged(ns);
+    if (item) item.documents += growth;
+    else this.#assertForeign(definitions, ns);
   }
 
   /**
@@ -232,6 +237,8 @@ function handsOf(client: MongoClient): StagingHands {
 
 async function counted(client: MongoClient, item: RestoreItem): Promise<RestoreItem> {
   if (item.kind === 'view') return item;
-  const { count, size } = await client.db(item.db).command({ collStats: dataCollection(item, item.staging) });
-  return { ...item, documents: Number(count), bytes: Number(size) };
+  const db = client.db(item.db);
+  const { n } = await db.command({ count: dataCollection(item, item.staging) });
+  const { size } = await db.command({ collStats: item.staging });
+  return { ...item, documents: Number(n), bytes: Number(size ?? 0) };
 }

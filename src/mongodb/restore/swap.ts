@@ -1,6 +1,7 @@
 // Brings staging collections under their names. Every step can be repeated: what is still staged is swapped, what is not
 // has been. Collections come first, by one rename each; then time-series, which no server can rename; views last.
 import { type Db, type Document, type MongoClient, MongoServerError } from 'mongodb';
+import { forEachLimited } from '../parallel.ts';
 import { rawFind } from '../raw-cursor.ts';
 import { rawInsert } from '../raw-write.ts';
 import {
@@ -21,8 +22,11 @@ export interface SwapOptions {
 }
 
 const order: readonly CollectionKind[] = ['collection', 'timeseries', 'view'];
+/** Renames at the same time: each waits for the server, which does them one after the other. */
+const renamesAtOnce = 8;
 
 /**
+ * A majority need not have the renames yet when this returns; the caller's next write that waits for one covers them.
  * @throws Error when neither the staged nor the final collection is there, and what the server refuses; calling it again
  * goes on where it stopped
  */
@@ -34,14 +38,15 @@ export async function swapAll(
   const databases = new Map<string, Map<string, string>>();
   for (const { db } of items) if (!databases.has(db)) databases.set(db, await namesIn(client.db(db)));
   for (const kind of order) {
-    for (const item of items.filter((planned) => planned.kind === kind)) {
+    const ofKind = items.filter((planned) => planned.kind === kind);
+    await forEachLimited(ofKind, kind === 'collection' ? renamesAtOnce : 1, async (item) => {
       const names = databases.get(item.db) as Map<string, string>;
       const db = client.db(item.db);
       if (kind === 'collection') await swapCollection(client, db, item, names);
       else if (kind === 'timeseries') await swapTimeSeries(client, db, item, names, options);
       else await swapView(db, item, names);
       options.onSwapped?.(item);
-    }
+    });
   }
 }
 
@@ -60,7 +65,7 @@ async function swapCollection(
     to: `${item.db}.${item.collection}`,
     dropTarget: true,
   };
-  await client.db('admin').command({ ...rename, writeConcern: { w: 'majority' } });
+  await client.db('admin').command({ ...rename, writeConcern: { w: 1 } });
 }
 
 /**
