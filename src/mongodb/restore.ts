@@ -76,6 +76,7 @@ class RestoreRun {
       keepsZeroTimestamps: this.#keepsZeroTimestamps,
       onSwapped: (item) => this.#progress.doneWith(item),
     });
+    await journal.enter('swapping'); // when a majority has this, it has the swaps
     const usersAndRoles = await this.#mergeUsers(plan, resumed === 'swapping');
     await journal.remove();
     this.#progress.enter('done');
