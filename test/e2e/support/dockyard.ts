@@ -9,22 +9,22 @@ import { canRunRealNode } from '../../../lab/machine.ts';
 import { allocatePorts } from '../../../lab/ports.ts';
 import { SlipwayClient } from '../../../src/client.ts';
 import type { ReleaseInput } from '../../../src/domain/release.types.ts';
-import { connect, type Connection as Cluster } from '../../../src/kubernetes/connection.ts';
-import { readAll, send } from '../../../src/kubernetes/http.ts';
+import { ClusterAccess } from './cluster-access.ts';
 import { Program } from './processes.ts';
 import { TemporalServer } from './temporal-server.ts';
-import { Vessel } from './vessel.ts';
+import { Vessel, type Yard } from './vessel.ts';
+import { postAlert } from './webhook.ts';
 
 /** Real releases need containers; where the machine cannot run them, tests are skipped by name. */
 export const possible = canRunRealNode();
 
-export class Dockyard {
+export class Dockyard implements Yard {
   readonly temporal: TemporalServer;
   readonly raw: Client;
   readonly client: SlipwayClient;
   readonly worker: Program;
   readonly gateway: Program;
-  readonly #cluster: Cluster;
+  readonly #cluster: ClusterAccess;
   /** What the gateway wants to see. */
   readonly token: string;
   readonly #vessels: Vessel[] = [];
@@ -34,7 +34,7 @@ export class Dockyard {
     temporal: TemporalServer;
     raw: Client;
     client: SlipwayClient;
-    cluster: Cluster;
+    cluster: ClusterAccess;
     worker: Program;
     gateway: Program;
     token: string;
@@ -64,7 +64,7 @@ export class Dockyard {
       token,
       raw: new Client({ connection: await Connection.connect({ address: temporal.address }) }),
       client: SlipwayClient.lazy({ env }),
-      cluster: await connect({ kubeconfig }),
+      cluster: await ClusterAccess.open(kubeconfig),
       worker: new Program('src/worker.ts', metrics, {
         ...env,
         KUBECONFIG: kubeconfig,
@@ -116,49 +116,9 @@ export class Dockyard {
 
   /** Posts a webhook as Alertmanager does and answers the gateway's status code. */
   async alert(labels: Record<string, string>, status: 'firing' | 'resolved' = 'firing'): Promise<number> {
-    const alert = {
-      status,
-      labels: { alertname: 'HighErrorRate', severity: 'warning', ...labels },
-      annotations: { summary: 'too many errors' },
-      startsAt: new Date().toISOString(),
-      endsAt: '0001-01-01T00:00:00Z',
-      generatorURL: '',
-      fingerprint: randomBytes(8).toString('hex'),
-    };
-    const body = {
-      version: '4',
-      groupKey: '{}:{}',
-      truncatedAlerts: 0,
-      status,
-      receiver: 'slipway',
-      groupLabels: {},
-      commonLabels: {},
-      commonAnnotations: {},
-      externalURL: '',
-      alerts: [alert],
-    };
-    const response = await fetch(`${this.gateway.url}/v1/alerts`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(10_000),
-    });
-    return response.status;
+    return await postAlert({ url: this.gateway.url, token: this.token }, labels, status);
   }
 
   /** Any request to the API server, past the code under test. */
-  async kube<T>(method: string, path: string, body?: unknown, type = 'application/json'): Promise<T> {
-    const response = await send({
-      method,
-      url: new URL(path, this.#cluster.server),
-      headers: { 'content-type': type },
-      body: body === undefined ? undefined : JSON.stringify(body),
-      credentials: await this.#cluster.credentials(),
-      timeoutMs: 10_000,
-    });
-    const text = await readAll(response, 10_000);
-    const code = response.statusCode ?? 500;
-    if (code >= 300) throw new Error(`${method} ${path}: ${code} ${text}`);
-    return JSON.parse(text) as T;
-  }
+  kube: Yard['kube'] = (...args) => this.#cluster.request(...args);
 }
