@@ -212,7 +212,7 @@ ${spec}`);
   }
 
   end(ref: RunRef): Promise<RunView<BackupStatus>> {
-    return this.client.backups.follow<BackupStatus>(ref, { pollMs: 200, timeoutMs: 200_000 });
+    return this.client.backups.follow<BackupStatus>(ref, { pollMs: 200, timeoutMs: 280_000 });
   }
 
   async take(policy: BackupPolicy): Promise<RunView<BackupStatus>> {
