@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { NoRelease, Refused, SlipwayClient } from '../../src/client.ts';
 import { type Berth, Harbourage } from './support/berth.ts';
 import { PodWatch } from './support/pod-watch.ts';
-import type { Vessel } from './support/vessel.ts';
+import { gate, type Vessel } from './support/vessel.ts';
 
 let harbourage: Harbourage;
 let berth: Berth;
@@ -135,6 +135,21 @@ describe('a rolling release that pauses at 25 % and 50 %', () => {
       few: true,
     });
   });
+});
+
+test('right after kill -9 of the worker, status knows the open gate or says that nobody answers', async () => {
+  const vessel = await berth.vessel();
+  await vessel.launch('v1.1.0', [{ weight: 25 }, gate('half')]);
+  const { gate: open } = await vessel.reaches('awaiting-approval');
+  await berth.worker.kill();
+  const asked = () => berth.client.status(vessel.namespace, vessel.target.name);
+  const { status, source, note } = await asked();
+  if (source === 'index') expect(note).toContain('no worker answered');
+  else expect(status.gate).toEqual(open);
+  await expect.poll(async () => (await asked()).source, { timeout: 60_000 }).toBe('worker');
+  expect((await asked()).status).toMatchObject({ phase: 'awaiting-approval', gate: open });
+  await vessel.abort();
+  expect((await vessel.ends()).outcome).toBe('aborted');
 });
 
 describe('abort with nothing in progress', () => {

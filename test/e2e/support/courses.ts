@@ -1,5 +1,5 @@
 /** The ways that releases go in crash tests, and every moment at which the worker dies on them. */
-import { NoAnswer, Refused } from '../../../src/client.ts';
+import { NoAnswer } from '../../../src/client.ts';
 import type { Outcome, ReleaseStatus } from '../../../src/domain/release.types.ts';
 import type { ReleaseBody, Step } from '../../../src/specs/release.types.ts';
 import type { Berth } from './berth.ts';
@@ -30,15 +30,16 @@ async function launch({ vessel, arm }: Passage, steps: Step[], guard: string): P
   await vessel.launch(TAG, steps, guarded(guard));
 }
 
-/** Says it again while nobody answers, as people do; that it is under way already is fine then. */
+/** Says it again while nobody answers, as people do; what is said to a release that has gone on since is not needed. */
 async function insist(say: () => Promise<unknown>): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       await say();
       return;
     } catch (error) {
-      if (error instanceof Refused && attempt > 1) return;
-      if (!(error instanceof NoAnswer) || attempt >= ATTEMPTS) throw error;
+      const unheard = error instanceof NoAnswer;
+      if (!unheard && attempt > 1) return;
+      if (!unheard || attempt >= ATTEMPTS) throw error;
     }
   }
 }
