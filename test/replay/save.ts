@@ -18,8 +18,25 @@ export function anonymous(json: string): string {
     .replaceAll(/"stackTrace": *"(?:[^"\\]|\\.)*"/g, '"stackTrace": ""');
 }
 
+function replaced(json: string, places: Readonly<Record<string, string>>): string {
+  const within = (text: string) =>
+    Object.entries(places).reduce((rest, [place, other]) => rest.replaceAll(place, other), text);
+  return within(json).replaceAll(/"data": *"([A-Za-z0-9+/]+=*)"/g, (whole, data: string) => {
+    const text = Buffer.from(data, 'base64').toString('utf8');
+    const other = within(text);
+    return other === text ? whole : `"data": "${Buffer.from(other).toString('base64')}"`;
+  });
+}
+
 /** The server's own tool writes the history as every SDK reads it. */
-export async function save(address: string, name: string, id: string, run?: string): Promise<void> {
+/** `places`: texts that belong to this machine, and what to write instead, also within payloads. */
+export async function save(
+  address: string,
+  name: string,
+  id: string,
+  run?: string,
+  places: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const { temporal } = await provision(['temporal']);
   const args = ['workflow', 'show', '--address', address, '--output', 'json', '--workflow-id', id];
   const { stdout } = await promisify(execFile)(
@@ -27,7 +44,7 @@ export async function save(address: string, name: string, id: string, run?: stri
     run ? [...args, '--run-id', run] : args,
     { maxBuffer: 64 * 1024 * 1024, timeout: 60_000 },
   );
-  writeFileSync(new URL(`${name}.history.json`, import.meta.url), anonymous(stdout));
+  writeFileSync(new URL(`${name}.history.json`, import.meta.url), anonymous(replaced(stdout, places)));
 }
 
 if (import.meta.main) {
