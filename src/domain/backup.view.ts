@@ -53,7 +53,7 @@ export function backupDetails(status: BackupStatus): string {
     title,
     status.reason && escapeMarkdown(status.reason),
     status.problems.map((text) => `- ${escapeMarkdown(text)}`).join('\n'),
-    table([
+    facts([
       ['Policy', status.policy],
       ['Planned for', clock(status.scheduledAt)],
       ['Limit', status.throttle && limitText(status.throttle)],
@@ -113,7 +113,7 @@ export function restoreDetails(status: RestoreStatus): string {
       .map((text) => `- ${escapeMarkdown(text)}`)
       .join('\n'),
     wanted(status),
-    planTable(status),
+    planList(status),
     status.result &&
       `${status.result.documents} documents of ${status.result.namespaces} namespaces (${bytesText(status.result.bytes)}) in ${durationText(status.result.ms)}`,
     story(status.timeline),
@@ -129,25 +129,23 @@ function wanted({ phase, plan, deadline }: RestoreStatus): string | null {
   ].join('\n\n');
 }
 
-function planTable({ plan }: RestoreStatus): string | null {
+function planList({ plan }: RestoreStatus): string | null {
   if (!plan) return null;
-  const rows = plan.namespaces.slice(0, SHOWN_ROWS).map(planRow);
-  const rest = plan.total - rows.length;
-  const header = ['| From | To | Documents | Replaces |', '|---|---|---|---|'];
-  const notes = plan.notes.map((note) => `- ${escapeMarkdown(note)}`);
-  return [
-    `Archive ${escapeMarkdown(plan.archive)} at ${escapeMarkdown(plan.location)}${plan.at === null ? '' : `, data of ${clock(plan.at)}`}`,
-    '',
-    ...header,
-    ...rows,
-    ...(rest > 0 ? ['', `and ${rest} more`] : []),
-    ...(notes.length > 0 ? ['', ...notes] : []),
-  ].join('\n');
+  const { archive, location, at, namespaces, total, notes } = plan;
+  const lines = namespaces.slice(0, SHOWN_ROWS).map(planLine);
+  const rest = total - lines.length;
+  return paragraphs([
+    `Archive ${escapeMarkdown(archive)} at ${escapeMarkdown(location)}${at === null ? '' : `, data of ${clock(at)}`}`,
+    lines.join('\n'),
+    rest > 0 ? `and ${rest} more` : null,
+    notes.map((note) => `- ${escapeMarkdown(note)}`).join('\n'),
+  ]);
 }
 
-function planRow({ from, to, documents, replaces }: PlannedNamespace): string {
-  const replaced = replaces === null ? '' : `about ${replaces} documents`;
-  return `| ${escapeMarkdown(from)} | ${from === to ? '' : escapeMarkdown(to)} | ${documents ?? '?'} | ${replaced} |`;
+function planLine({ from, to, documents, replaces }: PlannedNamespace): string {
+  const name = from === to ? escapeMarkdown(from) : `${escapeMarkdown(from)} as ${escapeMarkdown(to)}`;
+  const replaced = replaces === null ? 'new' : `replaces about ${replaces} documents`;
+  return `- **${name}**: ${documents ?? 'unknown number of'} documents, ${replaced}`;
 }
 
 /** Current details of a drill. */
@@ -159,7 +157,7 @@ export function drillDetails(status: DrillStatus): string {
       .slice(0, SHOWN_ROWS)
       .map((text) => `- ${escapeMarkdown(text)}`)
       .join('\n'),
-    table([
+    facts([
       ['Into', status.into],
       ['Restored in', status.restoreMs === null ? null : durationText(status.restoreMs)],
       ['Documents', String(status.documents)],
@@ -171,11 +169,11 @@ export function drillDetails(status: DrillStatus): string {
 
 export type Row = [string, string | null];
 
-export function table(rows: Row[]): string {
-  const shown = rows.flatMap(([what, value]) =>
-    value === null ? [] : [`| ${what} | ${escapeMarkdown(value)} |`],
-  );
-  return ['| | |', '|---|---|', ...shown].join('\n');
+/** A list, since the Temporal UI sets the cells of tables without a gap. */
+export function facts(rows: Row[]): string {
+  return rows
+    .flatMap(([what, value]) => (value === null ? [] : [`- **${what}:** ${escapeMarkdown(value)}`]))
+    .join('\n');
 }
 
 export function story(timeline: TimelineEntry[]): string {

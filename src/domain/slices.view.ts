@@ -1,6 +1,6 @@
 /** How the workflow that stores slices reads on its page in the Temporal UI. Markdown; times are UTC. */
 import { escapeMarkdown } from './announcement.ts';
-import { bytesText, clock, paragraphs, story, table } from './backup.view.ts';
+import { bytesText, clock, facts, paragraphs, story } from './backup.view.ts';
 import { momentClock, momentText } from './moment.ts';
 import type { NotedGap, SlicesPhase, SlicesStatus } from './slices.types.ts';
 
@@ -17,7 +17,7 @@ export function slicesDetails(status: SlicesStatus): string {
     `### ${PHASES[phase]}`,
     problem && `Since ${clock(problem.since)}: ${escapeMarkdown(problem.text)}. It is tried again and again.`,
     paused && `${escapeMarkdown(paused.by)}: ${escapeMarkdown(paused.why)}`,
-    table([
+    facts([
       ['Policy', status.policy],
       ['Every', status.every],
       ['Slices reach to', reached && `${momentClock(reached)} (${momentText(reached)})`],

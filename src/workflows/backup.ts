@@ -24,6 +24,7 @@ import { holdingJobSource, isInCluster, takeByJob } from './backup.job.ts';
 import * as messages from './backup.messages.ts';
 import type { drill } from './drill.ts';
 import { failureText } from './failure-text.ts';
+import { refused } from './refusal.ts';
 import { holdingSource } from './source-lock.ts';
 
 const PHASE = defineSearchAttributeKey('SlipwayPhase', SearchAttributeType.KEYWORD);
@@ -201,7 +202,7 @@ function listen(run: BackupRun): void {
         'Limit how fast the dump reads: {"mbPerSecond": 50, "by": "you"}; null takes the limit away',
       validator: (command) => {
         const sentence = throttleRefusal(run, command);
-        if (sentence) throw ApplicationFailure.nonRetryable(sentence, BACKUP_FAILURE.refused);
+        if (sentence) throw refused(sentence, BACKUP_FAILURE.refused);
       },
     },
   );
