@@ -85,6 +85,7 @@ async function claimId(
     const existing = await manifestOf(storage, id);
     if (existing?.owner === owner && existing.policy === policy) return { manifest: existing };
     if (existing || (await storage.stat(manifestName(id))) || (await storage.stat(archive))) continue;
+    await storage.removeUnfinished(noteName(id)); // of a run that was killed while it wrote its note
     const note: RunNote = { policy, owner, archive, startedAt: (now?.() ?? new Date()).toISOString() };
     try {
       await storage.write(noteName(id), JSON.stringify(note));

@@ -150,7 +150,7 @@ describe('a backup to S3 that is killed', () => {
       expect(await shown(storage)).toBe(1);
       const id = status?.result?.id ?? '';
       const listed = await bucket.send(new ListObjectsV2Command({ Bucket: BUCKET, Prefix: `${prefix}/` }));
-      expect((listed.Contents ?? []).map(({ Key = "" }) => Key).sort()).toEqual([
+      expect((listed.Contents ?? []).map(({ Key = '' }) => Key).sort()).toEqual([
         `${prefix}/${id}.archive`,
         `${prefix}/${id}.manifest.json`,
       ]);
@@ -165,6 +165,7 @@ describe('a backup to S3 that is killed', () => {
 
 describe('a backup to a directory that is killed', () => {
   test.each([
+    ['when its note is being written', /\.running\.json\.[0-9a-f]+\.partial$/],
     ['when its note appears', /\.running\.json$/],
     ['when its unfinished file appears', /\.archive\.[0-9a-f]+\.partial$/],
     ['when its archive gets its name', /^dump-\d+-\d+(-\d+)?\.archive$/],
