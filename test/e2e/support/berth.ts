@@ -44,8 +44,10 @@ export class Harbourage {
   }
 
   async berth(options: { gateway?: boolean } = {}): Promise<Berth> {
-    const berth = await Berth.open(this, options);
+    const berth = await Berth.prepare(this, options);
+    // Before anything of it runs, so that a start that fails leaves nothing behind.
     this.#berths.push(berth);
+    await berth.open();
     return berth;
   }
 
@@ -97,7 +99,7 @@ export class Berth implements Yard {
     this.#token = token;
   }
 
-  static async open(harbourage: Harbourage, { gateway = false } = {}): Promise<Berth> {
+  static async prepare(harbourage: Harbourage, { gateway = false } = {}): Promise<Berth> {
     const { temporal, lab, folder } = harbourage;
     const namespace = `berth-${randomBytes(4).toString('hex')}`;
     const connection = await Connection.connect({ address: temporal.address });
@@ -123,7 +125,7 @@ export class Berth implements Yard {
       SLIPWAY_GATEWAY_TOKEN: token,
       SLIPWAY_GATEWAY_ADDRESS: `127.0.0.1:${http}`,
     });
-    const berth = new Berth(
+    return new Berth(
       harbourage,
       {
         client: SlipwayClient.lazy({ env }),
@@ -134,9 +136,11 @@ export class Berth implements Yard {
       orders,
       token,
     );
-    await Promise.all([worker.start(), berth.gateway?.start()]);
-    berth.#keeper = berth.#keep();
-    return berth;
+  }
+
+  async open(): Promise<void> {
+    await Promise.all([this.worker.start(), this.gateway?.start()]);
+    this.#keeper = this.#keep();
   }
 
   async close(): Promise<void> {
