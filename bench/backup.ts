@@ -77,9 +77,8 @@ export async function run({ size, runs, collections }: BackupBenchOptions): Prom
     console.log(table(rows.packed, megabytes, 'mongodump --gzip'));
     console.log(`Restore from gzip\n\n${table(rows.restores, megabytes, 'mongorestore --gzip')}`);
     if (collections === 0) return;
-    await server.client.db('bench').dropDatabase();
     const many: Row[] = [];
-    collect(many, ...(await manyCollections(server.client, place, collections)));
+    collect(many, ...(await manyCollections(directory, collections)));
     console.log(`${collections} collections\n\n${table(many, 0, '')}`);
   } finally {
     await server.stop();

@@ -3,9 +3,9 @@
  * to, and V8, which sees a heap of few megabytes, is in no hurry to look for them: a hundred megabytes can wait.
  */
 
-const CHECK_MS = 25;
+const CHECK_MS = 15;
 /** Above this, and so much above what was in use when last looked for, garbage is collected. */
-const SLACK_BYTES = 32 << 20;
+const SLACK_BYTES = 20 << 20;
 
 /** Needs `--expose-gc`; without it nothing happens. Gives what ends it. */
 export function boundBuffers(): () => void {

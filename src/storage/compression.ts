@@ -52,7 +52,9 @@ export function compress(source: Bytes, compression: Compression, options: Compr
 export function decompress(source: Bytes, compression: Compression): Bytes {
   if (compression === 'none') return source;
   if (compression === 'gzip') return gunzip(source);
-  return mapInOrder(frames(source), (frame) => unzstdBlock(frame, { maxOutputLength: 64 * blockSize }));
+  return mapInOrder(frames(source), (frame) =>
+    unzstdBlock(frame, { maxOutputLength: 64 * blockSize, chunkSize: blockSize }),
+  );
 }
 
 /** What a file is compressed with, from its first bytes. */

@@ -91,6 +91,7 @@ export async function startMongod({ replicaSet = true, cacheGigabytes = 0.5 } = 
     });
   await until('a primary', isPrimary);
   const end = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return; // it died by itself
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;

@@ -4,8 +4,10 @@ import { maxInsertDocuments, type FailedDocument, rawInsert } from '../raw-write
 import { dataCollection } from './collections.ts';
 import type { RestoreItem } from './plan.ts';
 
-const batchBytes = 4 << 20;
+const batchBytes = 2 << 20;
 const batchDocuments = 50_000;
+/** Of all collections that are filled side by side. */
+const maxWaitingBytes = 6 << 20;
 /** More does not help the server and costs memory here. */
 const insertsInFlight = 3;
 /** So many failures are told one by one; the number of all is always told. */
@@ -46,7 +48,7 @@ export class Loader {
       this.#waitingBytes += run.data.length;
       if (batch.bytes >= batchBytes || batch.count >= batchDocuments) await this.#send(item);
     }
-    while (this.#waitingBytes > 4 * batchBytes) await this.#send(this.#largest());
+    while (this.#waitingBytes > maxWaitingBytes) await this.#send(this.#largest());
   }
 
   /** All of an item is here. */
