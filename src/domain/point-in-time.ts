@@ -49,19 +49,21 @@ export function planRecovery<S extends Stretch>(
   const chains = chainsOf(slices);
   for (const base of before) {
     if (compareMoments(base.at, target) === 0) return { base, slices: [] };
-    for (const chain of chains) {
+    const ways = chains.flatMap((chain) => {
       const path = pathFrom(chain, base.at, target);
-      if (path && compareMoments(path.to, target) >= 0) return { base, slices: path.slices };
-    }
+      return path && compareMoments(path.to, target) >= 0 ? [path.slices] : [];
+    });
+    // Two chains that lead on from one moment are of two histories (a clock that went back): which is the backup's is not known.
+    if (ways.length === 1 && ways[0]) return { base, slices: ways[0] };
   }
-  return refusal(bases, slices, target, before.length > 0);
+  return refusal(bases, slices, target, before[0]);
 }
 
 function refusal(
   bases: readonly Base[],
   slices: readonly Stretch[],
   target: Moment,
-  hasBase: boolean,
+  newest: Base | undefined,
 ): string {
   const ranges = reachableRanges(bases, slices);
   const there =
@@ -69,12 +71,13 @@ function refusal(
       ? 'no moment can be: no backup is followed by slices'
       : `reachable is ${ranges.map(rangeText).join(', ')}`;
   const last = ranges.at(-1);
-  const why = !hasBase
+  const why = !newest
     ? 'there is no backup of that time or before'
     : last && compareMoments(target, last.to) > 0
       ? 'the slices do not reach so far yet'
-      : 'it lies in a gap of the oplog slices';
-  return `${momentLabel(target)} cannot be reached: ${why}; ${there}`;
+      : 'no slices lead to it from a backup';
+  const instead = newest ? `; the newest backup before it is ${newest.id} of ${momentClock(newest.at)}` : '';
+  return `${momentLabel(target)} cannot be reached: ${why}; ${there}${instead}`;
 }
 
 export function rangeText({ from, to }: Pick<ReachableRange, 'from' | 'to'>): string {

@@ -62,13 +62,13 @@ describe('the way to a moment', () => {
 
   test('is refused with what can be reached instead', () => {
     expect(path([base(12)], slices, 41)).toMatch(
-      /^1970\S+ \(41,1\) cannot be reached: the slices do not reach so far yet; reachable is 1970-01-01T00:00:12Z to 1970-01-01T00:00:40Z$/,
+      /^1970\S+ \(41,1\) cannot be reached: the slices do not reach so far yet; reachable is 1970-01-01T00:00:12Z to 1970-01-01T00:00:40Z; the newest backup before it is dump-12 of 1970-01-01T00:00:12Z$/,
     );
     expect(path([base(12)], slices, 11)).toMatch(/there is no backup of that time or before; reachable is/);
     expect(path([], slices, 25)).toMatch(/no moment can be: no backup is followed by slices/);
     expect(path([base(12)], [slice(10, 20), slice(30, 40)], 25)).toMatch(/so far yet/);
     expect(path([base(12), base(33)], [slice(10, 20), slice(30, 40)], 25)).toMatch(
-      /lies in a gap of the oplog slices; reachable is 1970-01-01T00:00:12Z to 1970-01-01T00:00:20Z, 1970-01-01T00:00:33Z to 1970-01-01T00:00:40Z/,
+      /no slices lead to it from a backup; reachable is 1970-01-01T00:00:12Z to 1970-01-01T00:00:20Z, 1970-01-01T00:00:33Z to 1970-01-01T00:00:40Z/,
     );
   });
 
@@ -76,6 +76,13 @@ describe('the way to a moment', () => {
     const seam = [slice(10, 20, 1), slice(20, 30, 2)];
     expect(path([base(12)], seam, 25)).toMatch(/cannot be reached/);
     expect(path([base(20)], seam, 25)).toEqual(['dump-20', '2:20-30']);
+  });
+
+  test('is refused where two histories lead on from one moment, and another backup tells them apart', () => {
+    const histories = [slice(10, 40, 1), slice(20, 50, 2)];
+    expect(path([base(25)], histories, 30)).toMatch(/cannot be reached/);
+    expect(path([base(12), base(25)], histories, 30)).toEqual(['dump-12', '1:10-40']);
+    expect(path([base(25)], histories, 45)).toEqual(['dump-25', '2:20-50']);
   });
 
   test('is not led astray by slices that were stored twice', () => {

@@ -7,6 +7,8 @@ import { hold, releaseHold } from '../../src/backups/notes.ts';
 import { prune, retentionVerdicts } from '../../src/backups/retention.ts';
 import { reachOf, recoveryAt, sliceFilter } from '../../src/backups/slices.ts';
 import type { Moment } from '../../src/domain/moment.ts';
+import { SlicesRun } from '../../src/domain/slices.run.ts';
+import { slicesDetails } from '../../src/domain/slices.view.ts';
 import { listSlices, sliceDataName, sliceId, sliceManifestName } from '../../src/mongodb/oplog/catalog.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
@@ -188,7 +190,7 @@ describe('slices at a destination', () => {
     expect(gaps).toMatchObject([{ after: at(12), until: at(20), reason: 'the oplog was too small' }]);
     expect(reached).toEqual(at(26));
     await expect(recoveryAt(storage, 'shop', at(15), null)).rejects.toThrow(
-      /^policy shop: 2026-11-20T15:00:00Z \(\d+,1\) cannot be reached: it lies in a gap of the oplog slices; reachable is 2026-11-20T01:00:00Z to 2026-11-20T12:00:00Z, 2026-11-20T22:00:00Z to 2026-11-21T02:00:00Z$/,
+      /^policy shop: 2026-11-20T15:00:00Z \(\d+,1\) cannot be reached: no slices lead to it from a backup; reachable is 2026-11-20T01:00:00Z to 2026-11-20T12:00:00Z, 2026-11-20T22:00:00Z to 2026-11-21T02:00:00Z; the newest backup before it is dump-shop-1 of 2026-11-20T01:00:00Z$/,
     );
   });
 
@@ -202,6 +204,28 @@ describe('slices at a destination', () => {
         /slice from .* to .*: the manifest of the slice is not/,
       );
     }
+  });
+
+  test('read on the page of their workflow as they are: how far, since when not, and what is lost', () => {
+    const run = new SlicesRun({ policy: policy(), paused: null, carried: null }, 'oplog.shop', 'r', 0);
+    const gap = { after: at(1), reason: 'the oplog <was> too small' };
+    run.sliced(
+      {
+        reached: at(6),
+        more: false,
+        slice: { chain: 2, from: at(3), entries: 7, bytes: 9, size: 1_500, gap },
+      },
+      0,
+    );
+    expect(slicesDetails(run.status())).toContain('Slices of the oplog are stored');
+    expect(slicesDetails(run.status())).toMatch(/Slices reach to\W+2026\W+11\W+20T06:00:00Z/);
+    expect(slicesDetails(run.status())).toMatch(
+      /Cannot be restored:.*\n\n- 2026-11-20T01:00:00Z to 2026-11-20T03:00:00Z/,
+    );
+    run.failed('no space left', 60_000);
+    expect(slicesDetails(run.status())).toMatch(
+      /### No slice can be stored at the moment\n\nSince 1970-01-01 00:01:00: no space left/,
+    );
   });
 
   test('hold what backups hold, without what drills leave', () => {
