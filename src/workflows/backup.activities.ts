@@ -1,8 +1,10 @@
 /** The activities of backups as workflows see them, grouped by kind of work: each kind has its own bounds. */
-import { proxyActivities } from '@temporalio/workflow';
+import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
 import type { BackupActivities } from '../activities/backup.types.ts';
 
 const patient = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' } as const;
+/** Who cancels work waits until it has ended: nobody sweeps, or gives the source away, below a dump that still writes. */
+const ended = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
 
 /** Reads and small writes at source and destination. */
 export const quick = proxyActivities<BackupActivities>({
@@ -17,6 +19,7 @@ export const quick = proxyActivities<BackupActivities>({
  * for during about half an hour.
  */
 export const haul = proxyActivities<BackupActivities>({
+  cancellationType: ended,
   startToCloseTimeout: '24h',
   scheduleToCloseTimeout: '48h',
   heartbeatTimeout: '15s',
@@ -25,6 +28,7 @@ export const haul = proxyActivities<BackupActivities>({
 
 /** One slice of the oplog: what fails is tried again by the next, so nobody waits long for one. */
 export const slicing = proxyActivities<BackupActivities>({
+  cancellationType: ended,
   startToCloseTimeout: '1h',
   scheduleToCloseTimeout: '2h',
   heartbeatTimeout: '15s',
