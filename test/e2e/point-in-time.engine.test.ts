@@ -584,8 +584,14 @@ describe('a restore to a moment', () => {
     );
     let writing = true;
     const writer = (async () => {
-      for (let i = 0; writing; i = (i + 1) % 2_000)
+      for (let i = 0; writing; i = (i + 7) % 2_000) {
         await orders.updateOne({ _id: i as never }, { $inc: { n: 1 } });
+        // What is changed and then deleted within the window is not in the archive when its change is replayed.
+        await orders.updateOne({ _id: `passing-${i}` as never }, { $set: { n: 1 } }, { upsert: true });
+        await orders.updateOne({ _id: `passing-${i}` as never }, { $inc: { n: 1 } });
+        await orders.deleteOne({ _id: `passing-${i - 70}` as never });
+        if (i % 3 === 0) await orders.deleteOne({ _id: i as never });
+      }
     })();
     base = await createBackup(source.client, storage, {
       policy: 'p',
