@@ -5,7 +5,7 @@ import { cpus, loadavg, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LabError, readEnv } from '../lab/index.ts';
 import { SlipwayClient } from '../src/client.ts';
-import type { Outcome, ReleaseStatus } from '../src/domain/release.types.ts';
+import type { Outcome, ReleaseStatus } from '../src/domain/release/types.ts';
 import type { Step } from '../src/specs/release.types.ts';
 import { type ApiRequest, AuditLog, type RequestCounts } from './release/audit.ts';
 import { type Processes, startProcesses } from './release/processes.ts';

@@ -29,8 +29,8 @@ import type {
   QueueStatus,
   RejectCommand,
   ReleaseStatus,
-} from './domain/release.types.ts';
-import type { Target } from './domain/workload.types.ts';
+} from './domain/release/types.ts';
+import type { Target } from './domain/workload/types.ts';
 
 export type { ConnectOptions } from './client/connection.ts';
 export * from './client/errors.ts';

@@ -1,15 +1,15 @@
 /**
- * The process that dumps and restores for a worker, one job a process; activities/backup.engine.ts starts it. It dies
+ * The process that dumps and restores for a worker, one job a process; activities/backup/engine.ts starts it. It dies
  * with its worker: what it leaves then is what a killed worker leaves, and the next attempt sweeps it away.
  */
 import { ApplicationFailure } from '@temporalio/common';
-import { restoreDrill } from './activities/backup.drill.ts';
-import type { EngineFailure, EngineJob, FromEngine, ToEngine } from './activities/backup.engine.types.ts';
-import { backupFailureOf } from './activities/backup.failure.ts';
-import { carryOut, inspectRestore } from './activities/backup.restore.ts';
-import { takeBackup } from './activities/backup.take.ts';
+import { restoreDrill } from './activities/backup/drill.ts';
+import type { EngineFailure, EngineJob, FromEngine, ToEngine } from './activities/backup/engine.types.ts';
+import { backupFailureOf } from './activities/backup/failure.ts';
+import { carryOut, inspectRestore } from './activities/backup/restore.ts';
+import { takeBackup } from './activities/backup/take.ts';
 import type { SettingsSource } from './backups/settings.ts';
-import type { TransferProgress } from './domain/backup.types.ts';
+import type { TransferProgress } from './domain/backup/types.ts';
 import { boundBuffers } from './engine/memory.ts';
 import { KubeError } from './kubernetes/errors.ts';
 import { Throttle } from './mongodb/throttle.ts';

@@ -1,9 +1,9 @@
 // Our side: the engine's process as the worker starts it, with a policy and a directory.
 import { fileURLToPath } from 'node:url';
-import { runEngine } from '../../src/activities/backup.engine.ts';
-import type { EngineJob } from '../../src/activities/backup.engine.types.ts';
-import type { RestoreWork, TakeInput } from '../../src/activities/backup.types.ts';
-import type { BackupSummary } from '../../src/domain/backup.types.ts';
+import { runEngine } from '../../src/activities/backup/engine.ts';
+import type { EngineJob } from '../../src/activities/backup/engine.types.ts';
+import type { RestoreWork, TakeInput } from '../../src/activities/backup/types.ts';
+import type { BackupSummary } from '../../src/domain/backup/types.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import { children, cpuSecondsOf, type Measurement, watch } from './processes.ts';

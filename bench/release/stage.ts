@@ -1,7 +1,7 @@
 // Workloads in a namespace of their own, and an eye on their ReplicaSets.
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Deployment, ReplicaSet } from '../../src/domain/objects.types.ts';
+import type { Deployment, ReplicaSet } from '../../src/domain/workload/objects.types.ts';
 import { KubeClient } from '../../src/kubernetes/client.ts';
 import { connect } from '../../src/kubernetes/connection.ts';
 import { readAll, send } from '../../src/kubernetes/http.ts';

@@ -11,7 +11,7 @@ import type {
   DrillStatus,
   RestoreInput,
   RestoreStatus,
-} from '../../src/domain/backup.types.ts';
+} from '../../src/domain/backup/types.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import type { Logbook } from './logbook.ts';

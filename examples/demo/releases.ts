@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { SlipwayClient } from '../../src/client.ts';
-import type { ReleaseStatus } from '../../src/domain/release.types.ts';
+import type { ReleaseStatus } from '../../src/domain/release/types.ts';
 import { parseRelease } from '../../src/specs/release.ts';
 import type { Traffic } from '../traffic/generate.ts';
 import type { Logbook } from './logbook.ts';

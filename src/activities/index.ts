@@ -1,6 +1,6 @@
 /** All activities of a worker, built from what they work on. */
-import { createReleaseActivities, type ReleaseDependencies } from './release.ts';
-import type { ReleaseActivities } from './release.types.ts';
+import { createReleaseActivities, type ReleaseDependencies } from './release/release.ts';
+import type { ReleaseActivities } from './release/types.ts';
 
 export type ActivityDependencies = ReleaseDependencies;
 

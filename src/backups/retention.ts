@@ -1,6 +1,6 @@
 /** What retention makes of all that lies at a destination, and doing it. */
-import type { PruneSummary } from '../domain/backup.types.ts';
-import { type Candidate, type Clock, decideRetention, type Verdict } from '../domain/retention.ts';
+import type { PruneSummary } from '../domain/backup/types.ts';
+import { type Candidate, type Clock, decideRetention, type Verdict } from '../domain/backup/retention.ts';
 import { type CatalogEntry, deleteBackup, listBackups } from '../mongodb/backup/catalog.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import type { Storage } from '../storage/storage.ts';

@@ -3,7 +3,7 @@
  * into a result, an error or a log.
  */
 import { readFile } from 'node:fs/promises';
-import type { KubeObject } from '../domain/objects.types.ts';
+import type { KubeObject } from '../domain/workload/objects.types.ts';
 import { KubeError } from '../kubernetes/errors.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
 import type { Resource } from '../kubernetes/paths.ts';

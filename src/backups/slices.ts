@@ -1,16 +1,16 @@
 /** The slices of a policy at its destination: what they reach, what a moment is brought back from, and which may go. */
-import { DRILL_PREFIX } from '../domain/backup.names.ts';
-import type { SlicePrune } from '../domain/backup.types.ts';
-import type { Moment } from '../domain/moment.ts';
+import { DRILL_PREFIX } from '../domain/backup/names.ts';
+import type { SlicePrune } from '../domain/backup/types.ts';
+import type { Moment } from '../domain/point-in-time/moment.ts';
 import {
   type Base,
   planRecovery,
   reachableRanges,
   type ReachableRange,
   type Recovery,
-} from '../domain/point-in-time.ts';
-import type { Clock } from '../domain/retention.ts';
-import { decideSlices, type SliceVerdict } from '../domain/slice-retention.ts';
+} from '../domain/point-in-time/reach.ts';
+import type { Clock } from '../domain/backup/retention.ts';
+import { decideSlices, type SliceVerdict } from '../domain/point-in-time/slice-retention.ts';
 import type { NamespaceFilter } from '../mongodb/dump/listing.ts';
 import {
   deleteSlice,

@@ -2,11 +2,11 @@
  * The backups on a claim of the cluster, which neither a worker nor the command can read: short Jobs list, check and
  * delete them, in the image and under the security context of the dump, but without its password.
  */
-import type { PruneSummary } from '../domain/backup.types.ts';
-import { jobOf } from '../domain/backup.job-pod.ts';
-import { hasBeginning, told } from '../domain/backup.job-log.ts';
-import { deleteScript, lookScript, type StoredArchive, verifyScript } from '../domain/backup.job-script.ts';
-import { type Candidate, type Clock, decideRetention, type Hold, type Verdict } from '../domain/retention.ts';
+import type { PruneSummary } from '../domain/backup/types.ts';
+import { jobOf } from '../domain/backup/job-pod.ts';
+import { hasBeginning, told } from '../domain/backup/job-log.ts';
+import { deleteScript, lookScript, type StoredArchive, verifyScript } from '../domain/backup/job-script.ts';
+import { type Candidate, type Clock, decideRetention, type Hold, type Verdict } from '../domain/backup/retention.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type JobBackup, parseJobManifest } from '../specs/job-manifest.ts';

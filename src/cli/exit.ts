@@ -1,5 +1,5 @@
 /** Exit codes of every command; CI acts on them, so they never change their meaning. */
-import type { Outcome } from '../domain/release.types.ts';
+import type { Outcome } from '../domain/release/types.ts';
 
 export const EXIT = {
   /** Done; for a release that is waited for: promoted. */

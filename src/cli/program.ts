@@ -1,15 +1,15 @@
 /** The command tree. Definitions are plain and cheap; every action imports its own code when it runs. */
 import { Command } from 'commander';
-import { addBackupCommands } from './backup.ts';
-import { addCompletionCommands } from './completion.ts';
-import { addGatewayCommand } from './gateway.ts';
-import { addReleaseCommands } from './release.ts';
-import { addRestoreCommands } from './restore.ts';
+import { addBackupCommands } from './commands/backup.ts';
+import { addCompletionCommands } from './commands/completion.ts';
+import { addGatewayCommand } from './commands/gateway.ts';
+import { addReleaseCommands } from './commands/release.ts';
+import { addRestoreCommands } from './commands/restore.ts';
 import type { Context, Session } from './session.ts';
-import { addSetupCommand } from './setup.ts';
+import { addSetupCommand } from './commands/setup.ts';
 import { VERSION } from './version.ts';
-import { addVersionCommand } from './version-command.ts';
-import { addWorkerCommand } from './worker.ts';
+import { addVersionCommand } from './commands/version.ts';
+import { addWorkerCommand } from './commands/worker.ts';
 
 export function buildProgram(session: Session, exit: Context['exit']): Command {
   const context: Context = { session, exit };

@@ -1,7 +1,7 @@
 /** Typed access to what Temporal's index knows of a release: search attributes and memo. */
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
-import type { Announcement, ReleaseMemo } from '../domain/announcement.ts';
+import type { Announcement, ReleaseMemo } from '../domain/release/announcement.ts';
 import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
 
 /** What list and describe have in common. */

@@ -13,7 +13,7 @@ import {
   backupScheduleId,
   drillId,
   restoreId,
-} from '../domain/backup.names.ts';
+} from '../domain/backup/names.ts';
 import type {
   BackupInput,
   BackupStatus,
@@ -21,9 +21,9 @@ import type {
   RestoreInput,
   RestoreStatus,
   ThrottleCommand,
-} from '../domain/backup.types.ts';
+} from '../domain/backup/types.ts';
 import { TASK_QUEUE } from '../domain/names.ts';
-import type { SlicesStatus } from '../domain/slices.types.ts';
+import type { SlicesStatus } from '../domain/point-in-time/types.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type Api, SERVER_MS, UPDATE_MS } from './api.ts';
 import { isTransient, messageOf, plainError } from './connection.ts';

@@ -1,5 +1,5 @@
 /** What can go wrong when a release is asked for something; every message is a sentence for the person who asked. */
-import type { Phase } from '../domain/release.types.ts';
+import type { Phase } from '../domain/release/types.ts';
 
 export type SlipwayErrorCode =
   | 'unreachable'

@@ -1,7 +1,7 @@
 /** Who stands in line for a workload, and what became of those who left it without being started. */
 import { WorkflowFailedError } from '@temporalio/client';
 import { releaseQueueId } from '../domain/names.ts';
-import type { QueueStatus, ReplacedRelease } from '../domain/release.types.ts';
+import type { QueueStatus, ReplacedRelease } from '../domain/release/types.ts';
 import { type Api, QUERY_MS, SERVER_MS } from './api.ts';
 import { quoted } from './attributes.ts';
 import type { ReleaseRef } from './start.ts';

@@ -1,5 +1,5 @@
 /** Addresses in the Temporal UI. */
-import type { Phase } from '../domain/release.types.ts';
+import type { Phase } from '../domain/release/types.ts';
 import { WORKFLOW } from '../domain/names.ts';
 import { quoted } from './attributes.ts';
 

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowFailedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import type { ReleaseStatus, ReplacedRelease } from '../domain/release.types.ts';
+import type { ReleaseStatus, ReplacedRelease } from '../domain/release/types.ts';
 import type { Api } from './api.ts';
 import { memoOf } from './attributes.ts';
 import { isTransient, plainError } from './connection.ts';

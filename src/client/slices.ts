@@ -1,8 +1,8 @@
 /** Commands to the workflow that stores slices of the oplog: it follows its policy, and rests while that is paused. */
 import { WorkflowNotFoundError } from '@temporalio/common';
-import { BACKUP_WORKFLOW, slicesId } from '../domain/backup.names.ts';
+import { BACKUP_WORKFLOW, slicesId } from '../domain/backup/names.ts';
 import { TASK_QUEUE } from '../domain/names.ts';
-import type { Rest, SlicesInput, SlicesStatus } from '../domain/slices.types.ts';
+import type { Rest, SlicesInput, SlicesStatus } from '../domain/point-in-time/types.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type Api, SERVER_MS } from './api.ts';
 import { type RunView, viewRun } from './backup-run.ts';

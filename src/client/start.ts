@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { announcement } from '../domain/announcement.ts';
+import { announcement } from '../domain/release/announcement.ts';
 import { releaseId, releaseQueueId, TASK_QUEUE, WORKFLOW } from '../domain/names.ts';
-import type { EnqueueCommand, QueueStatus, ReleaseInput } from '../domain/release.types.ts';
+import type { EnqueueCommand, QueueStatus, ReleaseInput } from '../domain/release/types.ts';
 import { type Api, SERVER_MS, UPDATE_MS } from './api.ts';
 import { attributePairs, memoOf, quoted } from './attributes.ts';
 import { codeOf, grpcDetails, plainError } from './connection.ts';

@@ -2,7 +2,7 @@
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { WorkflowFailedError } from '@temporalio/client';
 import { TerminatedFailure, WorkflowNotFoundError } from '@temporalio/common';
-import type { Outcome, Phase, ReleaseStatus } from '../domain/release.types.ts';
+import type { Outcome, Phase, ReleaseStatus } from '../domain/release/types.ts';
 import { type Api, QUERY_MS, SERVER_MS } from './api.ts';
 import { attribute, type Info, memoOf } from './attributes.ts';
 import { messageOf } from './connection.ts';

@@ -1,7 +1,7 @@
 /** Hands alerts to the running releases they are about; done only when every one has them durably. */
 import type { SlipwayClient } from '../client.ts';
-import type { AlertNotice } from '../domain/release.types.ts';
-import type { Target } from '../domain/workload.types.ts';
+import type { AlertNotice } from '../domain/release/types.ts';
+import type { Target } from '../domain/workload/types.ts';
 import { type LabelNames, targetOf } from './targets.ts';
 
 export type AlertClient = Pick<SlipwayClient, 'signalAlert' | 'runningReleases'>;

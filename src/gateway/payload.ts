@@ -1,7 +1,7 @@
 /** What Alertmanager posts (webhook version 4), checked and cut to what a release needs to know. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { AlertNotice } from '../domain/release.types.ts';
+import type { AlertNotice } from '../domain/release/types.ts';
 
 export const LIMITS = {
   bodyBytes: 1_048_576,

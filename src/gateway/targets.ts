@@ -1,5 +1,5 @@
 /** Which workload an alert is about, by its labels. Labels are text from outside: only proper Kubernetes names count. */
-import type { AlertNotice } from '../domain/release.types.ts';
+import type { AlertNotice } from '../domain/release/types.ts';
 
 export interface LabelNames {
   /** Label that holds the namespace. */

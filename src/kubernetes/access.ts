@@ -1,6 +1,6 @@
 /** Asking the API server what we may do. */
-import type { AccessReview } from '../domain/preflight.types.ts';
-import { ACCESS_RULES, type AccessRule } from '../domain/preflight-access.ts';
+import type { AccessReview } from '../domain/preflight/types.ts';
+import { ACCESS_RULES, type AccessRule } from '../domain/preflight/access.ts';
 import type { KubeClient } from './client.ts';
 import { KubeError } from './errors.ts';
 

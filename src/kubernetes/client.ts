@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FIELD_MANAGER } from '../domain/names.ts';
-import type { KubeObject } from '../domain/objects.types.ts';
+import type { KubeObject } from '../domain/workload/objects.types.ts';
 import type { Connection } from './connection.ts';
 import { errorOfNetwork, errorOfResponse, KubeError } from './errors.ts';
 import { readAll, send } from './http.ts';

@@ -1,10 +1,10 @@
 /** Jobs: made once, watched, read, deleted. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { JOB_LABEL, type JobManifest, RUN_ANNOTATION } from '../domain/backup.job.ts';
-import { JOB_CONTAINER } from '../domain/backup.job-pod.ts';
-import type { Job } from '../domain/backup.job-sight.ts';
-import type { Pod } from '../domain/objects.types.ts';
-import { controllerOf } from '../domain/owner.ts';
+import { JOB_LABEL, type JobManifest, RUN_ANNOTATION } from '../domain/backup/job.ts';
+import { JOB_CONTAINER } from '../domain/backup/job-pod.ts';
+import type { Job } from '../domain/backup/job-sight.ts';
+import type { Pod } from '../domain/workload/objects.types.ts';
+import { controllerOf } from '../domain/workload/owner.ts';
 import type { KubeClient } from './client.ts';
 import { KubeError } from './errors.ts';
 import { readAll, readLines } from './http.ts';

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KubeObject } from '../domain/objects.types.ts';
+import type { KubeObject } from '../domain/workload/objects.types.ts';
 import type { KubeClient } from './client.ts';
 import { errorOfStatus, KubeError } from './errors.ts';
 import { readLines } from './http.ts';

@@ -2,8 +2,8 @@
  * Live copies of the Deployments, ReplicaSets and pods of namespaces, shared by everybody in the process who waits for
  * a workload: three streams a namespace, however many wait, and no polling.
  */
-import type { Deployment, KubeObject, Pod, ReplicaSet, WorkloadObjects } from '../domain/objects.types.ts';
-import { controllerOf } from '../domain/owner.ts';
+import type { Deployment, KubeObject, Pod, ReplicaSet, WorkloadObjects } from '../domain/workload/objects.types.ts';
+import { controllerOf } from '../domain/workload/owner.ts';
 import type { KubeClient } from './client.ts';
 import { ListWatch, type ListWatchTiming } from './list-watch.ts';
 import { DEPLOYMENTS, PODS, REPLICA_SETS } from './paths.ts';

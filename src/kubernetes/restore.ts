@@ -1,9 +1,9 @@
 /** The way back when Temporal is down: undoes a release from the record on the object itself. */
-import type { Deployment } from '../domain/objects.types.ts';
-import { type ReleaseRecord, recordState } from '../domain/record.ts';
-import { type Decision, rollBackPatch } from '../domain/record-patch.ts';
-import { imagesOf } from '../domain/template.ts';
-import type { Target } from '../domain/workload.types.ts';
+import type { Deployment } from '../domain/workload/objects.types.ts';
+import { type ReleaseRecord, recordState } from '../domain/workload/record.ts';
+import { type Decision, rollBackPatch } from '../domain/workload/record-patch.ts';
+import { imagesOf } from '../domain/workload/template.ts';
+import type { Target } from '../domain/workload/types.ts';
 import type { KubeClient } from './client.ts';
 import { decideAndPatch } from './workload.ts';
 

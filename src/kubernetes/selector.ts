@@ -1,5 +1,5 @@
 /** Label selectors as the API takes them in a query. */
-import type { LabelSelector } from '../domain/objects.types.ts';
+import type { LabelSelector } from '../domain/workload/objects.types.ts';
 
 /** `app=web,tier in (a,b),!legacy` */
 export function selectorText({ matchLabels = {}, matchExpressions = [] }: LabelSelector): string {

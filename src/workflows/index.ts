@@ -1,8 +1,8 @@
 /** The registry: every export is a workflow type. */
-export { release } from './release.ts';
-export { releaseQueue } from './release-queue.ts';
-export { backup } from './backup.ts';
-export { drill } from './drill.ts';
-export { oplogSlices } from './oplog-slices.ts';
-export { restoreData } from './restore.ts';
-export { sourceLock } from './source-lock.ts';
+export { release } from './release/release.ts';
+export { releaseQueue } from './release/queue.ts';
+export { backup } from './backup/backup.ts';
+export { drill } from './backup/drill.ts';
+export { oplogSlices } from './backup/oplog-slices.ts';
+export { restoreData } from './backup/restore.ts';
+export { sourceLock } from './backup/source-lock.ts';

@@ -8,7 +8,7 @@ import type {
   QueueStatus,
   RejectCommand,
   ReleaseStatus,
-} from '../domain/release.types.ts';
+} from '../domain/release/types.ts';
 
 export const approve = defineUpdate<ReleaseStatus, [ApproveCommand]>('approve');
 export const reject = defineUpdate<ReleaseStatus, [RejectCommand]>('reject');

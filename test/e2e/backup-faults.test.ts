@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunRef } from '../../src/client/backup.ts';
-import type { BackupStatus } from '../../src/domain/backup.types.ts';
+import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import { createBackup } from '../../src/mongodb/backup.ts';
 import { verifyBackup } from '../../src/mongodb/backup/catalog.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RunRef } from '../../src/client/backup.ts';
-import type { BackupStatus } from '../../src/domain/backup.types.ts';
+import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import { listBackups, verifyBackup } from '../../src/mongodb/backup/catalog.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';

@@ -11,8 +11,8 @@ import type {
   DrillStatus,
   RestoreInput,
   RestoreStatus,
-} from '../../src/domain/backup.types.ts';
-import { runsBetween, scheduleTimes } from '../../src/domain/schedule.ts';
+} from '../../src/domain/backup/types.ts';
+import { runsBetween, scheduleTimes } from '../../src/domain/backup/schedule.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import { BackupLab, eventually, SECRET } from './backup.support.ts';
 

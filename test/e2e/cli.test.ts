@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { up } from '../../lab/index.ts';
 import { eventually } from '../../lab/wait.ts';
-import type { ReleaseStatus } from '../../src/domain/release.types.ts';
+import type { ReleaseStatus } from '../../src/domain/release/types.ts';
 import { Dockyard, possible } from './support/dockyard.ts';
 import { IMAGE, NAME, type Vessel } from './support/vessel.ts';
 

@@ -1,8 +1,8 @@
 /** The mechanism on a real API server: surge and gate, and the way back, leave exactly what they promise. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RECORD_ANNOTATION } from '../../src/domain/names.ts';
-import { RECORD_LABEL, recordState } from '../../src/domain/record.ts';
-import type { Deployment } from '../../src/domain/objects.types.ts';
+import { RECORD_LABEL, recordState } from '../../src/domain/workload/record.ts';
+import type { Deployment } from '../../src/domain/workload/objects.types.ts';
 import { BETTER, GOOD, Stage, Voyage } from './kubernetes.support.ts';
 
 let stage: Stage;

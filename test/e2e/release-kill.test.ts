@@ -3,8 +3,8 @@
  * the release ends as it should, nothing of it is left on the object, and at no moment too few pods serve.
  */
 import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest';
-import { createQueueActivities } from '../../src/activities/queue.ts';
-import { createReleaseActivities } from '../../src/activities/release.ts';
+import { createQueueActivities } from '../../src/activities/release/queue.ts';
+import { createReleaseActivities } from '../../src/activities/release/release.ts';
 import { type Berth, Harbourage } from './support/berth.ts';
 import { BOUNDARIES, COURSES, DEATHS } from './support/courses.ts';
 import { PodWatch } from './support/pod-watch.ts';

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { describe, expect, it } from 'vitest';
-import { failureOf } from '../../src/activities/failure.ts';
+import { failureOf } from '../../src/activities/release/failure.ts';
 import { errorOfNetwork, errorOfResponse, KubeError } from '../../src/kubernetes/errors.ts';
 
 const answer = (code: number, reason: string, message = reason, retryAfter?: string): KubeError =>

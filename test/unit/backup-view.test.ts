@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { BackupRun } from '../../src/domain/backup.run.ts';
-import type { RestoreInput } from '../../src/domain/backup.types.ts';
-import { backupDetails, restoreDetails } from '../../src/domain/backup.view.ts';
-import { RestoreRun } from '../../src/domain/restore.run.ts';
+import { BackupRun } from '../../src/domain/backup/run.ts';
+import type { RestoreInput } from '../../src/domain/backup/types.ts';
+import { backupDetails, restoreDetails } from '../../src/domain/backup/view.ts';
+import { RestoreRun } from '../../src/domain/backup/restore-run.ts';
 import { planOf, policyNamed, summaryOf } from '../workflows/backup.fakes.ts';
 
 const NOW = Date.parse('2026-11-23T01:00:00Z');

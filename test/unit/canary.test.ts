@@ -12,8 +12,8 @@ import {
   type Limits,
   type RollingStrategy,
   type Split,
-} from '../../src/domain/canary.ts';
-import type { Hold } from '../../src/domain/workload.types.ts';
+} from '../../src/domain/workload/canary.ts';
+import type { Hold } from '../../src/domain/workload/types.ts';
 
 /**
  * A model of what the Deployment controller does with a held Deployment: one call is its whole reaction to a spec.

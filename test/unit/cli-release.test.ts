@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import type { ReleaseView } from '../../src/client.ts';
 import { AnotherReleaseRunning, NoRelease, Refused, Unreachable } from '../../src/client/errors.ts';
-import type { Outcome, ReleaseStatus } from '../../src/domain/release.types.ts';
+import type { Outcome, ReleaseStatus } from '../../src/domain/release/types.ts';
 import { ended, releaseStatus, slipway } from './support/cli.ts';
 
 const FILE = join(mkdtempSync(join(tmpdir(), 'slipway-cli-')), 'release.yaml');

@@ -6,7 +6,7 @@ import { quoted } from '../../src/client/attributes.ts';
 import { connectSettings } from '../../src/client/connection.ts';
 import { SlipwayClient, Unreachable } from '../../src/client.ts';
 import { uiLinks } from '../../src/client/links.ts';
-import { announcement, escapeMarkdown, versionOf } from '../../src/domain/announcement.ts';
+import { announcement, escapeMarkdown, versionOf } from '../../src/domain/release/announcement.ts';
 import type { Release } from '../../src/specs/release.types.ts';
 import { releaseInput } from '../e2e/support/inputs.ts';
 

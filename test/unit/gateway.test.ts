@@ -2,7 +2,7 @@ import { mkdtempSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import type { AlertNotice } from '../../src/domain/release.types.ts';
+import type { AlertNotice } from '../../src/domain/release/types.ts';
 import { Delivery, DeliveryTimeout } from '../../src/gateway/delivery.ts';
 import { LIMITS, parseWebhook } from '../../src/gateway/payload.ts';
 import { gatewaySettings } from '../../src/gateway/settings.ts';

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { KubeClient, type RequestRecord } from '../../src/kubernetes/client.ts';
 import type { KubeError } from '../../src/kubernetes/errors.ts';
 import { DEPLOYMENTS, PODS, pathOf } from '../../src/kubernetes/paths.ts';
-import type { KubeObject } from '../../src/domain/objects.types.ts';
+import type { KubeObject } from '../../src/domain/workload/objects.types.ts';
 import { FakeServer, fails, hangs, json, listOf, ok, pod, resets } from './kubernetes.fake-server.ts';
 
 let server: FakeServer;

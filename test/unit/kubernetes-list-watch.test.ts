@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Pod } from '../../src/domain/objects.types.ts';
+import type { Pod } from '../../src/domain/workload/objects.types.ts';
 import { KubeClient } from '../../src/kubernetes/client.ts';
 import type { KubeError } from '../../src/kubernetes/errors.ts';
 import { compareVersions, ListWatch, type ListWatchTiming } from '../../src/kubernetes/list-watch.ts';

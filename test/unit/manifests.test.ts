@@ -8,7 +8,7 @@ import type { PodDisruptionBudget } from 'kubernetes-types/policy/v1.js';
 import type { Role, RoleBinding } from 'kubernetes-types/rbac/v1.js';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { ACCESS_RULES, JOB_ACCESS_RULES } from '../../src/domain/preflight-access.ts';
+import { ACCESS_RULES, JOB_ACCESS_RULES } from '../../src/domain/preflight/access.ts';
 import { parseRelease } from '../../src/specs/release.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;

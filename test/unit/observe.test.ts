@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { driftOf, managerOf } from '../../src/domain/drift.ts';
-import type { Deployment, Pod, WorkloadObjects } from '../../src/domain/objects.types.ts';
-import { observe } from '../../src/domain/observe.ts';
-import { beginPatch } from '../../src/domain/record-patch.ts';
+import { driftOf, managerOf } from '../../src/domain/workload/drift.ts';
+import type { Deployment, Pod, WorkloadObjects } from '../../src/domain/workload/objects.types.ts';
+import { observe } from '../../src/domain/workload/observe.ts';
+import { beginPatch } from '../../src/domain/workload/record-patch.ts';
 import {
   ACTOR,
   deployment,

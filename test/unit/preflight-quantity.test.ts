@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatQuantity, parseQuantity } from '../../src/domain/quantity.ts';
+import { formatQuantity, parseQuantity } from '../../src/domain/preflight/quantity.ts';
 
 describe('a quantity', () => {
   // Values of k8s.io/apimachinery/pkg/api/resource.

@@ -5,7 +5,7 @@ import {
   HELD_PROGRESS_DEADLINE_SECONDS,
   RECORD_ANNOTATION,
 } from '../../src/domain/names.ts';
-import type { Deployment } from '../../src/domain/objects.types.ts';
+import type { Deployment } from '../../src/domain/workload/objects.types.ts';
 import {
   formatRecord,
   holdOf,
@@ -13,7 +13,7 @@ import {
   parseRecord,
   RECORD_LABEL,
   recordState,
-} from '../../src/domain/record.ts';
+} from '../../src/domain/workload/record.ts';
 import {
   adjustPatch,
   amendPatch,
@@ -23,7 +23,7 @@ import {
   finishPatch,
   promotePatch,
   rollBackPatch,
-} from '../../src/domain/record-patch.ts';
+} from '../../src/domain/workload/record-patch.ts';
 import { ACTOR, deployment, NEW, OLD, patched, recording, UNDO } from './kubernetes.objects.ts';
 
 const NOW = '2026-01-01T00:00:00.000Z';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Candidate, decideRetention, type RetentionInput } from '../../src/domain/retention.ts';
+import { type Candidate, decideRetention, type RetentionInput } from '../../src/domain/backup/retention.ts';
 import type { Retention } from '../../src/specs/backup.types.ts';
 
 const DAY = 86_400_000;

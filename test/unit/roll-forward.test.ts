@@ -1,7 +1,7 @@
 /** How entries of an oplog take effect: in which order, up to which moment, and what happens to collections on the way. */
 import { BSON, Long, Timestamp } from 'mongodb';
 import { describe, expect, test } from 'vitest';
-import type { Moment } from '../../src/domain/moment.ts';
+import type { Moment } from '../../src/domain/point-in-time/moment.ts';
 import { asBuffer } from '../../src/mongodb/bson/raw.ts';
 import { parseExtendedJson } from '../../src/mongodb/bson/extended-json.ts';
 import { documentRuns } from '../../src/mongodb/oplog/documents.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Observation, WorkloadFacts } from '../../src/domain/workload.types.ts';
-import { unseen } from '../../src/domain/observe.ts';
-import { ReleaseRun } from '../../src/domain/run.ts';
+import type { Observation, WorkloadFacts } from '../../src/domain/workload/types.ts';
+import { unseen } from '../../src/domain/workload/observe.ts';
+import { ReleaseRun } from '../../src/domain/release/run.ts';
 import type { Release } from '../../src/specs/release.types.ts';
 
 const facts: WorkloadFacts = {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { catchupWindow, runsBetween, scheduleTimes } from '../../src/domain/schedule.ts';
-import { instantsOf, localTime } from '../../src/domain/zoned.ts';
+import { catchupWindow, runsBetween, scheduleTimes } from '../../src/domain/backup/schedule.ts';
+import { instantsOf, localTime } from '../../src/domain/backup/zoned.ts';
 import { cronFields } from '../../src/specs/cron.ts';
 
 const START = Date.parse('2026-01-01T12:00:00Z');

@@ -1,7 +1,7 @@
 /** The page of a release in the Temporal UI, as markdown. */
 import { describe, expect, test } from 'vitest';
-import type { AlertNotice, ReleaseStatus } from '../../src/domain/release.types.ts';
-import { currentDetails } from '../../src/domain/view.ts';
+import type { AlertNotice, ReleaseStatus } from '../../src/domain/release/types.ts';
+import { currentDetails } from '../../src/domain/release/view.ts';
 import { at, ended, releaseStatus } from './support/cli.ts';
 
 const page = (changes: Partial<ReleaseStatus> = {}): string => currentDetails(releaseStatus(changes));

@@ -1,6 +1,6 @@
 /** Backups without servers: every activity answers as told, and notes that it was called. */
-import type { BackupActivities } from '../../src/activities/backup.types.ts';
-import type { BackupSummary, RestorePlan } from '../../src/domain/backup.types.ts';
+import type { BackupActivities } from '../../src/activities/backup/types.ts';
+import type { BackupSummary, RestorePlan } from '../../src/domain/backup/types.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 

@@ -3,11 +3,11 @@
  * logic of workflows only; what Kubernetes really does is shown by the tests on the lab.
  */
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
-import type { ReleaseActivities, WatchInput } from '../../src/activities/release.types.ts';
-import { limitsOf, type RollingStrategy } from '../../src/domain/canary.ts';
+import type { ReleaseActivities, WatchInput } from '../../src/activities/release/types.ts';
+import { limitsOf, type RollingStrategy } from '../../src/domain/workload/canary.ts';
 import { FAILURE } from '../../src/domain/failures.ts';
-import { unseen } from '../../src/domain/observe.ts';
-import type { Drift, Finding, Observation, PodProblem, Undo } from '../../src/domain/workload.types.ts';
+import { unseen } from '../../src/domain/workload/observe.ts';
+import type { Drift, Finding, Observation, PodProblem, Undo } from '../../src/domain/workload/types.ts';
 
 const OLD = { app: 'shop/app:v1' };
 export const STABLE = '5d9c7b6f4';

@@ -11,9 +11,9 @@ import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { provision } from '../../lab/provision.ts';
-import type { ReleaseActivities } from '../../src/activities/release.types.ts';
+import type { ReleaseActivities } from '../../src/activities/release/types.ts';
 import { releaseId, SEARCH_ATTRIBUTES, TASK_QUEUE, WATCH_TASK_QUEUE } from '../../src/domain/names.ts';
-import type { Phase, ReleaseInput, ReleaseStatus } from '../../src/domain/release.types.ts';
+import type { Phase, ReleaseInput, ReleaseStatus } from '../../src/domain/release/types.ts';
 import type { ReleaseBody, Step } from '../../src/specs/release.types.ts';
 import type { release } from '../../src/workflows/index.ts';
 import * as messages from '../../src/workflows/messages.ts';

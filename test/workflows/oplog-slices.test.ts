@@ -5,11 +5,11 @@ import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { provision } from '../../lab/provision.ts';
-import type { BackupActivities } from '../../src/activities/backup.types.ts';
+import type { BackupActivities } from '../../src/activities/backup/types.ts';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
-import type { SliceReport, SlicesInput } from '../../src/domain/slices.types.ts';
+import type { SliceReport, SlicesInput } from '../../src/domain/point-in-time/types.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
-import * as messages from '../../src/workflows/backup.messages.ts';
+import * as messages from '../../src/workflows/backup/messages.ts';
 import type { oplogSlices } from '../../src/workflows/index.ts';
 import { fakes, policyNamed } from './backup.fakes.ts';
 

@@ -1,7 +1,7 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { AlertNotice } from '../../src/domain/release.types.ts';
+import type { AlertNotice } from '../../src/domain/release/types.ts';
 import * as messages from '../../src/workflows/messages.ts';
 import { CANARY, FakeCluster } from './fake-cluster.ts';
 import { Harbour, type Voyager } from './harbour.ts';

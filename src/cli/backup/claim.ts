@@ -11,7 +11,7 @@ import {
   type VolumeEntry,
   volumeVerdicts,
 } from '../../backups/volume.ts';
-import { bytesText, durationText } from '../../domain/backup.view.ts';
+import { bytesText, durationText } from '../../domain/backup/view.ts';
 import { KubeError } from '../../kubernetes/errors.ts';
 import type { KubeClient } from '../../kubernetes/client.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';

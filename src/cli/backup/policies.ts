@@ -8,10 +8,10 @@ import type {
   Retention,
 } from '../../specs/backup.types.ts';
 import type { RunView } from '../../client/backup.ts';
-import { slicesId } from '../../domain/backup.names.ts';
-import { rangeText } from '../../domain/point-in-time.ts';
-import type { SlicesStatus } from '../../domain/slices.types.ts';
-import { runsBetween, scheduleTimes } from '../../domain/schedule.ts';
+import { slicesId } from '../../domain/backup/names.ts';
+import { rangeText } from '../../domain/point-in-time/reach.ts';
+import type { SlicesStatus } from '../../domain/point-in-time/types.ts';
+import { runsBetween, scheduleTimes } from '../../domain/backup/schedule.ts';
 import { withClient } from '../connect.ts';
 import { badInput, required } from '../failure.ts';
 import { whoami } from '../identity.ts';

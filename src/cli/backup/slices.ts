@@ -1,8 +1,8 @@
 /** What the slices of the oplog reach, in a terminal. */
 import type { Reach } from '../../backups/slices.ts';
-import { momentLabel, momentText } from '../../domain/moment.ts';
-import { rangeText } from '../../domain/point-in-time.ts';
-import type { SliceVerdict } from '../../domain/slice-retention.ts';
+import { momentLabel, momentText } from '../../domain/point-in-time/moment.ts';
+import { rangeText } from '../../domain/point-in-time/reach.ts';
+import type { SliceVerdict } from '../../domain/point-in-time/slice-retention.ts';
 
 /** What `--at` can be, in a list of backups. */
 export function reachLines({ slices, ranges, gaps }: Reach): string[] {

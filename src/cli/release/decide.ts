@@ -1,6 +1,6 @@
 /** `release approve` and `release reject`: people decide at a gate, and see what they decide upon. */
 import type { SlipwayClient } from '../../client.ts';
-import type { GateStatus, ReleaseStatus } from '../../domain/release.types.ts';
+import type { GateStatus, ReleaseStatus } from '../../domain/release/types.ts';
 import { withClient } from '../connect.ts';
 import { EXIT } from '../exit.ts';
 import { badInput, Failure, required } from '../failure.ts';

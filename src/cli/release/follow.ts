@@ -1,7 +1,7 @@
 /** Following a release: a live table on a terminal, plain lines elsewhere, one result line at the end. */
 import type { Progress, ReleaseRef, SlipwayClient } from '../../client.ts';
-import type { ReleaseStatus } from '../../domain/release.types.ts';
-import { refusedByPreflight } from '../../domain/view.ts';
+import type { ReleaseStatus } from '../../domain/release/types.ts';
+import { refusedByPreflight } from '../../domain/release/view.ts';
 import { EXIT, exitOf } from '../exit.ts';
 import { type Format, printData } from '../output.ts';
 import { ProgressLines } from '../render/progress.ts';

@@ -1,5 +1,5 @@
 /** `release list`. */
-import type { Phase } from '../../domain/release.types.ts';
+import type { Phase } from '../../domain/release/types.ts';
 import { nearest } from '../../specs/errors.ts';
 import { withClient } from '../connect.ts';
 import { badInput } from '../failure.ts';

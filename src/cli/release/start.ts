@@ -1,6 +1,6 @@
 /** `release start`: from a file to a running release, and to its end with `--wait`. */
 import type { SlipwayClient } from '../../client.ts';
-import type { ReleaseStatus } from '../../domain/release.types.ts';
+import type { ReleaseStatus } from '../../domain/release/types.ts';
 import { EXIT } from '../exit.ts';
 import { badInput } from '../failure.ts';
 import { whoami } from '../identity.ts';

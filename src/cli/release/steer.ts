@@ -1,6 +1,6 @@
 /** `release pause`, `resume`, `promote` and `abort`. */
 import type { SlipwayClient } from '../../client.ts';
-import type { ReleaseStatus } from '../../domain/release.types.ts';
+import type { ReleaseStatus } from '../../domain/release/types.ts';
 import { withClient } from '../connect.ts';
 import { explain, required } from '../failure.ts';
 import { whoami } from '../identity.ts';

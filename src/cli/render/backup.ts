@@ -1,7 +1,7 @@
 /** Backups, restores and drills in a terminal. */
 import type { RunView } from '../../client/backup.ts';
-import type { BackupStatus, DrillStatus, RestoreStatus } from '../../domain/backup.types.ts';
-import { bytesText, durationText } from '../../domain/backup.view.ts';
+import type { BackupStatus, DrillStatus, RestoreStatus } from '../../domain/backup/types.ts';
+import { bytesText, durationText } from '../../domain/backup/view.ts';
 import { table } from './text.ts';
 
 type AnyStatus = BackupStatus | RestoreStatus | DrillStatus;

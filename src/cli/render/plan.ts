@@ -1,7 +1,7 @@
 /** What a dry run found: the plan with real numbers, and everything preflight has to say. */
 import type { Colors } from 'picocolors/types.js';
-import { describeStep } from '../../domain/plan.ts';
-import type { ReleaseStatus } from '../../domain/release.types.ts';
+import { describeStep } from '../../domain/release/plan.ts';
+import type { ReleaseStatus } from '../../domain/release/types.ts';
 import { renderFinding } from './status.ts';
 import { count, plain, shortImage, table } from './text.ts';
 

@@ -1,6 +1,6 @@
 /** A release as lines of a CI log: a line when something changed, and only then. */
 import type { Progress } from '../../client.ts';
-import type { ReleaseStatus } from '../../domain/release.types.ts';
+import type { ReleaseStatus } from '../../domain/release/types.ts';
 import { plain, span, stamp } from './text.ts';
 
 export class ProgressLines {

@@ -1,8 +1,8 @@
 /** A release as a person on call reads it: where it is, how the pods are, what is wrong, what is wanted from them. */
 import type { Colors } from 'picocolors/types.js';
-import { describeStep } from '../../domain/plan.ts';
-import type { Phase, ReleaseStatus } from '../../domain/release.types.ts';
-import { refusedByPreflight } from '../../domain/view.ts';
+import { describeStep } from '../../domain/release/plan.ts';
+import type { Phase, ReleaseStatus } from '../../domain/release/types.ts';
+import { refusedByPreflight } from '../../domain/release/view.ts';
 import { clock, count, plain, shortImage, span, table } from './text.ts';
 
 export interface RenderOptions {

@@ -1,8 +1,8 @@
 // The slices at a destination. Their names tell policy, chain and stretch, so that thousands of them are known by one
 // listing; a slice is there when its manifest is, and its data.
-import type { Moment } from '../../domain/moment.ts';
-import { compareMoments, momentLabel } from '../../domain/moment.ts';
-import type { Stretch } from '../../domain/point-in-time.ts';
+import type { Moment } from '../../domain/point-in-time/moment.ts';
+import { compareMoments, momentLabel } from '../../domain/point-in-time/moment.ts';
+import type { Stretch } from '../../domain/point-in-time/reach.ts';
 import { parseSliceManifest, type SliceManifest } from '../../specs/slice.ts';
 import { type Compression, compressionSuffix } from '../../storage/compression.ts';
 import { ObjectNotFoundError, readSmall, type Storage } from '../../storage/storage.ts';

@@ -1,7 +1,7 @@
 // Whether the oplog goes on where a slice ended. An entry's time and term name it for ever: as long as that very entry is
 // there, nothing between it and what follows can be missing.
 import type { Document, MongoClient, Timestamp } from 'mongodb';
-import { compareMoments, type Moment, momentLabel } from '../../domain/moment.ts';
+import { compareMoments, type Moment, momentLabel } from '../../domain/point-in-time/moment.ts';
 import { toTimestamp } from '../dump/consistency.ts';
 
 /** An entry of the oplog by its name. */

@@ -1,6 +1,6 @@
 // Reading a stored slice back: what it says of itself must be what it holds, to the last byte.
 import { createHash } from 'node:crypto';
-import { compareMoments, type Moment } from '../../domain/moment.ts';
+import { compareMoments, type Moment } from '../../domain/point-in-time/moment.ts';
 import type { SliceManifest } from '../../specs/slice.ts';
 import type { Bytes } from '../../storage/compression.ts';
 import type { EncryptionKey } from '../../storage/encryption.ts';

@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { MongoClient } from 'mongodb';
-import { compareMoments, type Moment } from '../../domain/moment.ts';
+import { compareMoments, type Moment } from '../../domain/point-in-time/moment.ts';
 import type { SliceManifest } from '../../specs/slice.ts';
 import { type Bytes, compress, type Compression } from '../../storage/compression.ts';
 import { encrypt, type EncryptionKey } from '../../storage/encryption.ts';

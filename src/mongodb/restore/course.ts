@@ -1,6 +1,6 @@
 // Goes through oplog entries in the order in which they took effect: transactions when they commit, and nothing but what
 // lies after one moment and at or before another.
-import { compareMoments, type Moment } from '../../domain/moment.ts';
+import { compareMoments, type Moment } from '../../domain/point-in-time/moment.ts';
 import { documentsOf } from '../bson/raw.ts';
 import { entryTime, splitNamespace } from '../dump/oplog.ts';
 import { commandName, type Operation, operationOf, Transactions } from './apply.ts';

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { MongoClient } from 'mongodb';
-import { type Moment, momentText } from '../../domain/moment.ts';
+import { type Moment, momentText } from '../../domain/point-in-time/moment.ts';
 import type { SliceManifest } from '../../specs/slice.ts';
 import type { Bytes } from '../../storage/compression.ts';
 import type { EncryptionKey } from '../../storage/encryption.ts';

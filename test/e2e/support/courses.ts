@@ -1,6 +1,6 @@
 /** The ways that releases go in crash tests, and every moment at which the worker dies on them. */
 import { NoAnswer } from '../../../src/client.ts';
-import type { Outcome, ReleaseStatus } from '../../../src/domain/release.types.ts';
+import type { Outcome, ReleaseStatus } from '../../../src/domain/release/types.ts';
 import type { ReleaseBody, Step } from '../../../src/specs/release.types.ts';
 import type { Berth } from './berth.ts';
 import type { Moment } from './orders.ts';

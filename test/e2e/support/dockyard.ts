@@ -8,7 +8,7 @@ import { up } from '../../../lab/index.ts';
 import { canRunRealNode } from '../../../lab/machine.ts';
 import { allocatePorts } from '../../../lab/ports.ts';
 import { SlipwayClient } from '../../../src/client.ts';
-import type { ReleaseInput } from '../../../src/domain/release.types.ts';
+import type { ReleaseInput } from '../../../src/domain/release/types.ts';
 import { ClusterAccess } from './cluster-access.ts';
 import { Program } from './processes.ts';
 import { TemporalServer } from './temporal-server.ts';

@@ -1,4 +1,4 @@
-import type { AlertNotice, ReleaseInput } from '../../../src/domain/release.types.ts';
+import type { AlertNotice, ReleaseInput } from '../../../src/domain/release/types.ts';
 
 let count = 0;
 

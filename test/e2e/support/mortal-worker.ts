@@ -4,7 +4,7 @@
  */
 import { Context } from '@temporalio/activity';
 import { createActivities } from '../../../src/activities/index.ts';
-import { createQueueActivities } from '../../../src/activities/queue.ts';
+import { createQueueActivities } from '../../../src/activities/release/queue.ts';
 import { openKube } from '../../../src/kubernetes/kube.ts';
 import { runMain } from '../../../src/observability/process.ts';
 import { runWorker } from '../../../src/worker.ts';

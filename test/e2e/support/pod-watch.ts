@@ -1,5 +1,5 @@
 /** Counts the pods of a namespace that serve, at every change of any of them: no moment between two looks is missed. */
-import type { Pod } from '../../../src/domain/objects.types.ts';
+import type { Pod } from '../../../src/domain/workload/objects.types.ts';
 import { KubeClient } from '../../../src/kubernetes/client.ts';
 import type { Connection } from '../../../src/kubernetes/connection.ts';
 import { ListWatch } from '../../../src/kubernetes/list-watch.ts';

@@ -7,7 +7,7 @@ import {
   Worker,
   type WorkflowBundle,
 } from '@temporalio/worker';
-import { createQueueActivities } from '../../../src/activities/queue.ts';
+import { createQueueActivities } from '../../../src/activities/release/queue.ts';
 import { TASK_QUEUE, WATCH_TASK_QUEUE } from '../../../src/domain/names.ts';
 
 let bundle: Promise<WorkflowBundle> | null = null;

@@ -11,11 +11,11 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import type { Outcome, Phase, ReleaseInput, ReleaseStatus } from '../../../src/domain/release.types.ts';
+import type { Outcome, Phase, ReleaseInput, ReleaseStatus } from '../../../src/domain/release/types.ts';
 import * as messages from '../../../src/workflows/messages.ts';
 
 /** The line is the real one. */
-export { releaseQueue } from '../../../src/workflows/release-queue.ts';
+export { releaseQueue } from '../../../src/workflows/release/queue.ts';
 
 const GATE = { name: 'half', revision: 'abc12' };
 const PHASE = defineSearchAttributeKey('SlipwayPhase', 'KEYWORD');

@@ -4,9 +4,9 @@ import { expect } from 'vitest';
 import { eventually } from '../../../lab/wait.ts';
 import type { Client } from '@temporalio/client';
 import type { ReleaseView, SlipwayClient } from '../../../src/client.ts';
-import type { Deployment } from '../../../src/domain/objects.types.ts';
-import type { Phase, ReleaseInput, ReleaseStatus } from '../../../src/domain/release.types.ts';
-import type { Target } from '../../../src/domain/workload.types.ts';
+import type { Deployment } from '../../../src/domain/workload/objects.types.ts';
+import type { Phase, ReleaseInput, ReleaseStatus } from '../../../src/domain/release/types.ts';
+import type { Target } from '../../../src/domain/workload/types.ts';
 import type { Release, ReleaseBody, Step } from '../../../src/specs/release.types.ts';
 
 export const IMAGE = 'docker.io/ecommerce/product-service';

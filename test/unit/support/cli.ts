@@ -3,7 +3,7 @@ import picocolors from 'picocolors';
 import { main } from '../../../src/cli/main.ts';
 import type { Session } from '../../../src/cli/session.ts';
 import type { SlipwayClient } from '../../../src/client.ts';
-import type { ReleaseStatus } from '../../../src/domain/release.types.ts';
+import type { ReleaseStatus } from '../../../src/domain/release/types.ts';
 
 /** The time at which every test runs. */
 export const NOW = Date.parse('2026-11-23T03:00:00.000Z');

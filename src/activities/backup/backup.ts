@@ -1,0 +1,182 @@
+/** The activities of backups: thin steps around the engine and the catalog, which may run twice. */
+import { activityInfo } from '@temporalio/activity';
+import { milliseconds } from '../../specs/duration.ts';
+import { drillRecords, hold, recordDrill, releaseHold } from '../../backups/notes.ts';
+import { prune } from '../../backups/retention.ts';
+import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
+import { dataTime, verifiedBackups } from '../../backups/verified.ts';
+import { type Report, transferring } from './context.ts';
+import type { BackupMetrics } from './metrics.ts';
+import { cleanDrill } from './drill.ts';
+import { type EngineRun, type EngineSetting, runEngine } from './engine.ts';
+import type { EngineJob } from './engine.types.ts';
+import {
+  type ClusterSource,
+  identifyJobSource,
+  prepareByJob,
+  pruneByJob,
+  sweepByJob,
+  takeByJob,
+} from './job.ts';
+import { discard } from './restore.ts';
+import { sliceOplog } from './slices.ts';
+import { dataSize, serverKey, serverTime, withMongo } from './source.ts';
+import { sweep } from './take.ts';
+import { followThrottle } from './throttle.ts';
+import type { BackupActivities, Preparation, PruneInput, TakeInput } from './types.ts';
+import type { BackupPolicy } from '../../specs/backup.types.ts';
+import type { BackupSummary, RestoreOrigin } from '../../domain/backup/types.ts';
+import type { Storage } from '../../storage/storage.ts';
+
+export interface BackupDependencies extends ClusterSource {
+  /** Version of Slipway, for manifests. */
+  version: string;
+  /** Path of the module that dumps and restores in a process of its own: src/engine.ts, or what became of it. */
+  engine: string;
+  metrics: BackupMetrics;
+}
+
+/** Builds the activities on what they work with; see {@link BackupActivities}. */
+export function createBackupActivities(deps: BackupDependencies): BackupActivities {
+  const { metrics } = deps;
+  const moving =
+    <I, O>(work: (input: I, from: BackupDependencies, signal: AbortSignal, report: Report) => Promise<O>) =>
+    (input: I): Promise<O> =>
+      transferring((signal, report) => work(input, deps, signal, report));
+  return {
+    identifySource: moving(({ uriFrom }) =>
+      withMongo(uriFrom, deps, async (client) => ({ key: await serverKey(client) })),
+    ),
+    identifyJobSource: moving(identifyJobSource),
+    prepareBackup: moving(({ policy }, _, signal) => prepare(policy, deps, signal)),
+    takeBackup: moving((input, from, signal, report) =>
+      (inCluster(input.policy) ? takeByJob : takeInEngine)(input, from, signal, report),
+    ),
+    sweepBackups: moving((input, from, signal) =>
+      inCluster(input.policy) ? sweepByJob(input, from, signal) : sweep(input, from),
+    ),
+    pruneBackups: moving((input, from, signal) =>
+      inCluster(input.policy) ? pruneByJob(input, from, signal) : pruneBackups(input, from),
+    ),
+    recordBackup: async ({ policy, outcome, result, lastVerified }) =>
+      metrics.ended(policy, outcome, result, lastVerified),
+    sliceOplog: moving(sliceOplog),
+    inspectRestore: moving(inEngine('inspectRestore')),
+    holdArchive: moving(({ origin, archive, claimant, until }) =>
+      atOrigin(origin, deps, (storage) => hold(storage, archive, { claimant, until })),
+    ),
+    releaseArchive: moving(({ origin, archive, claimant }) =>
+      atOrigin(origin, deps, (storage) => releaseHold(storage, archive, claimant)),
+    ),
+    restore: moving(inEngine('restore')),
+    discardRestore: moving(discard),
+    restoreDrill: moving(inEngine('restoreDrill')),
+    cleanDrill: moving(cleanDrill),
+    recordDrill: moving(async ({ policy, record }) => {
+      metrics.drilled(policy.metadata.name, record.passed, record.restoreMs, record.at);
+      await withStorage(policy, deps, (storage) => recordDrill(storage, record));
+    }),
+  };
+}
+
+/** The work of an activity as done by an engine's process. */
+function inEngine<J extends EngineJob>(job: J, onStart?: EngineRun['onStart']) {
+  type Input = Parameters<BackupActivities[J]>[0];
+  type Output = Awaited<ReturnType<BackupActivities[J]>>;
+  return (input: Input, from: EngineSetting, signal: AbortSignal, report: Report): Promise<Output> => {
+    const { attempt } = activityInfo();
+    return runEngine<Output>({ job, input, attempt, signal, report, ...(onStart && { onStart }) }, from);
+  };
+}
+
+async function takeInEngine(
+  input: TakeInput,
+  from: EngineSetting,
+  signal: AbortSignal,
+  report: Report,
+): Promise<BackupSummary> {
+  let stopFollowing: (() => void) | undefined;
+  const take = inEngine(
+    'takeBackup',
+    (throttle) => (stopFollowing = followThrottle(input.workflow, throttle)),
+  );
+  try {
+    return await take(input, from, signal, report);
+  } finally {
+    stopFollowing?.();
+  }
+}
+
+async function withStorage<T>(
+  policy: BackupPolicy,
+  from: SettingsSource,
+  work: (storage: Storage) => Promise<T>,
+): Promise<T> {
+  const storage = await openStorage(policy.spec.destination, from);
+  try {
+    return await work(storage);
+  } finally {
+    await storage.close();
+  }
+}
+
+/** A file has no retention to be kept from. */
+async function atOrigin(
+  origin: RestoreOrigin,
+  from: SettingsSource,
+  work: (storage: Storage) => Promise<void>,
+): Promise<void> {
+  if ('policy' in origin) await withStorage(origin.policy, from, work);
+}
+
+function inCluster(policy: BackupPolicy): boolean {
+  return 'job' in policy.spec.destination;
+}
+
+async function prepare(
+  policy: BackupPolicy,
+  deps: BackupDependencies,
+  signal: AbortSignal,
+): Promise<Preparation> {
+  const { source, drill, alarm } = policy.spec;
+  const { name } = policy.metadata;
+  const alarmSeconds = alarm ? milliseconds(alarm.noVerifiedBackupFor) / 1_000 : null;
+  if (inCluster(policy)) {
+    const { lastVerified } = await prepareByJob(policy, deps, signal);
+    deps.metrics.known(name, alarmSeconds, lastVerified);
+    return { lastVerified, lastDrill: null, estimatedBytes: 0 };
+  }
+  await resolveKey(policy, deps);
+  if (drill?.into) await withMongo(drill.into.uriFrom, deps, serverTime);
+  const estimatedBytes = await withMongo(source.uriFrom, deps, (client) =>
+    dataSize(client, source.databases),
+  );
+  return await withStorage(policy, deps, async (storage) => {
+    const backups = await verifiedBackups(storage, name);
+    const records = await drillRecords(
+      storage,
+      backups.map(({ id }) => id),
+    );
+    const lastDrill =
+      [...records.values()]
+        .map(({ at }) => at)
+        .sort()
+        .at(-1) ?? null;
+    const [newest] = backups;
+    const lastVerified = newest ? dataTime(newest) : null;
+    deps.metrics.known(name, alarmSeconds, lastVerified);
+    return { lastVerified, lastDrill, estimatedBytes };
+  });
+}
+
+/** Three clocks have to agree before anything is deleted. */
+async function pruneBackups({ policy, now }: PruneInput, deps: BackupDependencies) {
+  const mongo = await withMongo(policy.spec.source.uriFrom, deps, serverTime);
+  return await withStorage(policy, deps, (storage) =>
+    prune(storage, policy, [
+      { name: 'the worker', time: Date.now() },
+      { name: 'Temporal', time: Date.parse(now) },
+      { name: 'MongoDB', time: mongo },
+    ]),
+  );
+}

@@ -1,0 +1,120 @@
+/**
+ * Runs dumps and restores in a process of their own: their memory is bounded by how that process is started, they take no
+ * turn of the worker's event loop from releases, and when one is killed the worker lives on.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { ApplicationFailure } from '@temporalio/common';
+import { KubeError } from '../../kubernetes/errors.ts';
+import type { SettingsSource } from '../../backups/settings.ts';
+import type { Report } from './context.ts';
+import type { EngineJob, FromEngine, ToEngine } from './engine.types.ts';
+import { withoutCredentials } from './failure.ts';
+
+/**
+ * Buffers of a megabyte come and go by the thousand. Large ones go back to the system at once instead of staying in a heap
+ * with holes, one arena has fewer holes than eight, and the engine collects garbage by what its buffers hold.
+ */
+const FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--expose-gc'];
+const MEMORY_ENV = { MALLOC_MMAP_THRESHOLD_: String(1 << 20), MALLOC_ARENA_MAX: '1' };
+
+/** A cancelled engine may remove what it has written; after this it is killed, and the next run's sweep does that. */
+const CANCEL_GRACE_MS = 60_000;
+const KEPT_OUTPUT = 2_000;
+
+export interface EngineSetting extends SettingsSource {
+  /** Path of the engine's module. */
+  engine: string;
+  version: string;
+}
+
+export interface EngineRun {
+  job: EngineJob;
+  input: unknown;
+  attempt: number;
+  signal: AbortSignal;
+  report: Report;
+  /** Is given what changes the running engine's throttle. */
+  onStart?: (throttle: (mbPerSecond: number | null) => void) => void;
+}
+
+/** @throws ApplicationFailure as the engine says, or retryable `EngineEnded` when it died; the signal's reason */
+export async function runEngine<T>(run: EngineRun, from: EngineSetting): Promise<T> {
+  run.signal.throwIfAborted();
+  const child = fork(from.engine, [], {
+    execArgv: FLAGS,
+    env: { ...from.env, ...MEMORY_ENV },
+    // JSON would be slower and lose what is not JSON.
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  const send = (message: ToEngine) => {
+    if (child.connected) child.send(message, () => undefined); // an engine that has gone is noticed by its exit
+  };
+  let killing: NodeJS.Timeout | undefined;
+  const cancel = () => {
+    send({ kind: 'cancel' });
+    killing = setTimeout(() => child.kill('SIGKILL'), CANCEL_GRACE_MS);
+  };
+  run.signal.addEventListener('abort', cancel, { once: true });
+  try {
+    const outcome = outcomeOf(child, run, from, send);
+    send({
+      kind: 'start',
+      job: run.job,
+      input: run.input,
+      version: from.version,
+      attempt: run.attempt,
+      cluster: from.kube !== null,
+    });
+    run.onStart?.((mbPerSecond) => send({ kind: 'throttle', mbPerSecond }));
+    return (await outcome) as T;
+  } finally {
+    run.signal.removeEventListener('abort', cancel);
+    clearTimeout(killing);
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+  }
+}
+
+/** What the engine answers, once it has ended. */
+function outcomeOf(
+  child: ChildProcess,
+  { report }: EngineRun,
+  from: EngineSetting,
+  send: (message: ToEngine) => void,
+): Promise<unknown> {
+  let last: Extract<FromEngine, { kind: 'done' | 'failed' }> | undefined;
+  let output = '';
+  child.stderr?.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-KEPT_OUTPUT)));
+  child.on('message', (message: FromEngine) => {
+    if (message.kind === 'progress') report(message.progress);
+    else if (message.kind === 'get') void answer(message, from, send);
+    else last = message;
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      if (last?.kind === 'done') resolve(last.result);
+      else if (last) reject(ApplicationFailure.create(last.failure));
+      else {
+        const said = output.trim() === '' ? '' : `: ${withoutCredentials(output.trim())}`;
+        const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+        reject(ApplicationFailure.retryable(`the engine's process was ended ${how}${said}`, 'EngineEnded'));
+      }
+    });
+  });
+}
+
+async function answer(
+  { id, resource, namespace, name }: Extract<FromEngine, { kind: 'get' }>,
+  { kube }: SettingsSource,
+  send: (message: ToEngine) => void,
+): Promise<void> {
+  try {
+    if (kube === null) throw new Error('this worker has no cluster');
+    send({ kind: 'object', id, object: await kube.get(resource, namespace, name) });
+  } catch (error) {
+    const { status, reason, retryable } =
+      error instanceof KubeError ? error : { status: 0, reason: 'Error', retryable: true };
+    send({ kind: 'refused', id, status, reason, retryable, message: (error as Error).message });
+  }
+}

@@ -1,0 +1,207 @@
+/** The activities of restores: the engine, with what a workflow asked for translated into its terms. */
+import { createHash } from 'node:crypto';
+import { ApplicationFailure } from '@temporalio/common';
+import type { MongoClient } from 'mongodb';
+import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
+import { momentClock } from '../../domain/point-in-time/moment.ts';
+import type { PlannedNamespace, RestorePlan, RestoreResult } from '../../domain/backup/types.ts';
+import { previewRestore, restore, type RestoreProgress } from '../../mongodb/restore.ts';
+import { namesIn } from '../../mongodb/restore/collections.ts';
+import type { RestoreItem } from '../../mongodb/restore/plan.ts';
+import { stagingPrefix } from '../../mongodb/staging.ts';
+import type { BackupManifest } from '../../specs/manifest.ts';
+import { dataTime } from '../../backups/verified.ts';
+import type { Report } from './context.ts';
+import type { SettingsSource } from '../../backups/settings.ts';
+import { notesOn, plannedRollForward, rollForwardOf, selectionOf, withArchive } from './origin.ts';
+import { withMongo } from './source.ts';
+import type { InspectInput, RestoreWork } from './types.ts';
+
+/** Namespaces that a plan shows; a history is no place for ten thousand. */
+const SHOWN_NAMESPACES = 500;
+
+/** Reads archive and target, and says what a restore would do. */
+export async function inspectRestore(
+  { origin, target, selection }: InspectInput,
+  from: SettingsSource,
+  signal: AbortSignal,
+  report: Report,
+): Promise<RestorePlan> {
+  return await withArchive(origin, null, from, (opened) =>
+    withMongo(target.uriFrom, from, async (client) => {
+      const { source, name, location, manifest } = opened;
+      const rollForward = rollForwardOf(opened, selection);
+      const onProgress = (bytes: number) => report(checking(bytes, manifest));
+      const { plan, proof } = await previewRestore(client, {
+        ...source,
+        ...selectionOf(selection),
+        rollForward,
+        signal,
+        onProgress,
+      });
+      const namespaces = await Promise.all(plan.items.map((item) => planned(client, item)));
+      if (namespaces.length === 0) {
+        const there = proof.prelude.collections
+          .slice(0, 20)
+          .map(({ db, collection }) => `${db}.${collection}`);
+        throw ApplicationFailure.nonRetryable(
+          `${name}: nothing in it is selected; it holds ${there.join(', ') || 'nothing at all'}`,
+          BACKUP_FAILURE.refused,
+        );
+      }
+      const replaced = namespaces.filter(({ replaces }) => replaces !== null);
+      const digest = createHash('sha256').update(
+        JSON.stringify([
+          name,
+          proof.sha256,
+          rollForward?.digest,
+          namespaces.map(({ from: source, to, replaces }) => [source, to, replaces !== null]),
+        ]),
+      );
+      const notes = plan.skipped
+        .filter(({ reason }) => reason !== 'not selected')
+        .map(({ source: skipped, reason }) => `${skipped} is left out: ${reason}`);
+      if (plan.hasOplog)
+        notes.push('the oplog of the archive is replayed, so that the data is of one moment');
+      if (plan.hasUsersAndRoles && selection.users)
+        notes.push('users and roles are merged when everything is restored under its own name');
+      const pointInTime = await plannedRollForward(opened, rollForward);
+      if (pointInTime) notes.push(...notesOn(pointInTime, name, manifest, selection));
+      return {
+        archive: name,
+        digest: digest.digest('hex').slice(0, 12),
+        at: opened.recovery ? momentClock(opened.recovery.until) : manifest ? dataTime(manifest) : null,
+        location,
+        namespaces: [...replaced, ...namespaces.filter(({ replaces }) => replaces === null)].slice(
+          0,
+          SHOWN_NAMESPACES,
+        ),
+        total: namespaces.length,
+        replaced: replaced.length,
+        documents: plan.items.reduce((sum, { documents }) => sum + documents, 0),
+        bytes: plan.items.reduce((sum, { bytes }) => sum + bytes, 0),
+        notes,
+        ...(pointInTime && { pointInTime }),
+      };
+    }),
+  );
+}
+
+async function planned(client: MongoClient, item: RestoreItem): Promise<PlannedNamespace> {
+  const { db, collection, source, kind, documents, replaces } = item;
+  const there =
+    replaces === undefined || replaces === 'view'
+      ? 0
+      : await client.db(db).collection(collection).estimatedDocumentCount();
+  return {
+    from: source,
+    to: `${db}.${collection}`,
+    kind,
+    documents,
+    replaces: replaces === undefined ? null : there,
+  };
+}
+
+function checking(bytes: number, manifest: BackupManifest | undefined) {
+  return {
+    stage: 'checking' as const,
+    bytes,
+    totalBytes: manifest?.bytes ?? 0,
+    documents: 0,
+    namespace: '',
+    namespaces: 0,
+    totalNamespaces: 0,
+  };
+}
+
+/** Id of a restore for the engine: the same for every attempt of one run. */
+export function engineId(claimant: string): string {
+  return createHash('sha256').update(claimant).digest('hex').slice(0, 24);
+}
+
+/** Restores; goes on where a killed attempt stopped. */
+export async function carryOut(
+  work: RestoreWork,
+  from: SettingsSource,
+  signal: AbortSignal,
+  report: Report,
+): Promise<RestoreResult> {
+  const started = performance.now();
+  return await withArchive(work.origin, work.archive, from, (opened) =>
+    withMongo(work.target.uriFrom, from, async (client) => {
+      const { source, name } = opened;
+      const { restored, documents, bytes } = await restore(client, {
+        ...source,
+        ...selectionOf(work.selection),
+        rollForward: rollForwardOf(opened, work.selection),
+        id: engineId(work.claimant),
+        replace: work.replace,
+        usersAndRoles: work.selection.users,
+        signal,
+        onProgress: (progress) => report(progressOf(progress)),
+      });
+      return {
+        archive: name,
+        namespaces: restored.length,
+        documents,
+        bytes,
+        ms: Math.round(performance.now() - started),
+      };
+    }),
+  );
+}
+
+const STAGES = {
+  verify: 'checking',
+  load: 'restoring',
+  compare: 'comparing',
+  replay: 'restoring',
+  indexes: 'indexing',
+  swap: 'swapping',
+  users: 'swapping',
+  done: 'swapping',
+} as const;
+
+export function progressOf({
+  phase,
+  bytes,
+  totalBytes,
+  documents,
+  namespace,
+  namespacesDone,
+  namespacesTotal,
+}: RestoreProgress) {
+  return {
+    stage: STAGES[phase],
+    bytes,
+    totalBytes,
+    documents,
+    namespace,
+    namespaces: namespacesDone,
+    totalNamespaces: namespacesTotal,
+  };
+}
+
+/** Drops staging collections of a restore that was given up; one that had begun to swap is left for a person. */
+export async function discard(work: RestoreWork, from: SettingsSource): Promise<void> {
+  const prefix = `${stagingPrefix}${engineId(work.claimant)}`;
+  await withMongo(work.target.uriFrom, from, async (client) => {
+    const { databases } = await client.db('admin').command({ listDatabases: 1, nameOnly: true });
+    for (const { name } of databases as { name: string }[]) {
+      const db = client.db(name);
+      const journal = await db.collection<{ _id: string; phase: string }>(prefix).findOne({ _id: 'state' });
+      if (journal?.phase === 'swapping') {
+        throw ApplicationFailure.nonRetryable(
+          `the restore was swapping names in when it was given up: some collections are restored, the others lie in ${prefix}_*; restore again`,
+          BACKUP_FAILURE.restoreFailed,
+        );
+      }
+    }
+    for (const { name } of databases as { name: string }[]) {
+      for (const collection of (await namesIn(client.db(name), prefix)).keys()) {
+        // The buckets of a time-series go with it.
+        await client.db(name).command({ drop: collection });
+      }
+    }
+  });
+}

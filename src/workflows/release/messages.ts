@@ -1,0 +1,102 @@
+/** How the outside speaks to a release and what it shows: handlers only record intent, the story acts. */
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import { condition, log, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
+import { COMMANDS, refusal, type Command } from '../../domain/release/commands.ts';
+import type { ApproveCommand, PersonCommand } from '../../domain/release/types.ts';
+import type { ReleaseRun } from '../../domain/release/run.ts';
+import { currentDetails } from '../../domain/release/view.ts';
+import * as messages from '../messages.ts';
+import { refused } from '../refusal.ts';
+
+const PHASE = defineSearchAttributeKey('SlipwayPhase', SearchAttributeType.KEYWORD);
+
+/** Registers every handler. Call before the first `await`, with the state complete. */
+export function listen(run: ReleaseRun): void {
+  const options = (command: Command) => ({
+    description: COMMANDS[command],
+    validator: (sent: ApproveCommand | PersonCommand) => {
+      const sentence = refusal(run, command, sent, Date.now());
+      if (sentence) throw refused(sentence);
+    },
+  });
+  const status = () => run.status(Date.now());
+  const take =
+    <C extends PersonCommand>(act: (command: C, now: number) => void) =>
+    (command: C) => {
+      act(command, Date.now());
+      return status();
+    };
+
+  setHandler(messages.status, status, { description: 'Where the release is, as JSON' });
+  setHandler(
+    messages.approve,
+    take((c: ApproveCommand, now) => run.approved(c, now)),
+    options('approve'),
+  );
+  setHandler(
+    messages.reject,
+    take((c: ApproveCommand, now) => {
+      run.halt({ outcome: 'rejected', reason: `${c.by} rejected gate ${c.gate}: ${c.why}` }, now);
+    }),
+    options('reject'),
+  );
+  setHandler(
+    messages.pause,
+    take((c: PersonCommand, now) => run.pause(c.by, c.why ?? 'no reason given', now)),
+    options('pause'),
+  );
+  setHandler(
+    messages.resume,
+    take((c: PersonCommand, now) => run.resume(c.by, now)),
+    options('resume'),
+  );
+  setHandler(
+    messages.promote,
+    take((c: PersonCommand, now) => run.promoteNow(c.by, c.why ?? '', now)),
+    options('promote'),
+  );
+  setHandler(
+    messages.abort,
+    take((c: PersonCommand, now) => {
+      run.halt({ outcome: 'aborted', reason: `${c.by} aborted: ${c.why ?? ''}` }, now);
+    }),
+    options('abort'),
+  );
+
+  setHandler(
+    messages.supersede,
+    (by) => {
+      run.halt(
+        { outcome: 'superseded', reason: `superseded by ${by?.by ?? 'another release'}: ${by?.why ?? ''}` },
+        Date.now(),
+      );
+    },
+    { description: 'Roll back in favour of another release; sent by the release queue' },
+  );
+  setHandler(
+    messages.alert,
+    (notice) => {
+      if (typeof notice?.fingerprint === 'string' && typeof notice.labels === 'object')
+        run.alerted(notice, Date.now());
+      else log.warn('an alert without fingerprint or labels was ignored');
+    },
+    { description: 'An alert, as the gateway passes it on' },
+  );
+}
+
+/** Keeps the page and the index in step with the state, as long as the workflow runs. */
+export async function keepPublishing(run: ReleaseRun): Promise<void> {
+  for (;;) {
+    publish(run);
+    const { changes } = run;
+    await condition(() => run.changes !== changes);
+  }
+}
+
+/** Shows the state once. The search attribute is written only when it changes: each write is an event. */
+export function publish(run: ReleaseRun): void {
+  setCurrentDetails(currentDetails(run.status(Date.now())));
+  if (run.phase === run.shownPhase) return;
+  run.shownPhase = run.phase;
+  upsertSearchAttributes([{ key: PHASE, value: run.phase }]);
+}
