@@ -6,7 +6,13 @@ import type { PruneSummary } from '../domain/backup/types.ts';
 import { jobOf } from '../domain/backup/job-pod.ts';
 import { hasBeginning, told } from '../domain/backup/job-log.ts';
 import { deleteScript, lookScript, type StoredArchive, verifyScript } from '../domain/backup/job-script.ts';
-import { type Candidate, type Clock, decideRetention, type Hold, type Verdict } from '../domain/backup/retention.ts';
+import {
+  type Candidate,
+  type Clock,
+  decideRetention,
+  type Hold,
+  type Verdict,
+} from '../domain/backup/retention.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type JobBackup, parseJobManifest } from '../specs/job-manifest.ts';

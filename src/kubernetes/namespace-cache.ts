@@ -2,7 +2,13 @@
  * Live copies of the Deployments, ReplicaSets and pods of namespaces, shared by everybody in the process who waits for
  * a workload: three streams a namespace, however many wait, and no polling.
  */
-import type { Deployment, KubeObject, Pod, ReplicaSet, WorkloadObjects } from '../domain/workload/objects.types.ts';
+import type {
+  Deployment,
+  KubeObject,
+  Pod,
+  ReplicaSet,
+  WorkloadObjects,
+} from '../domain/workload/objects.types.ts';
 import { controllerOf } from '../domain/workload/owner.ts';
 import type { KubeClient } from './client.ts';
 import { ListWatch, type ListWatchTiming } from './list-watch.ts';

@@ -1,6 +1,11 @@
 /** Objects for tests: what a real API server sent (recorded), and the smallest ones made by hand. */
 import { readFileSync } from 'node:fs';
-import type { Deployment, Pod, ReplicaSet, WorkloadObjects } from '../../src/domain/workload/objects.types.ts';
+import type {
+  Deployment,
+  Pod,
+  ReplicaSet,
+  WorkloadObjects,
+} from '../../src/domain/workload/objects.types.ts';
 import type { Outlook } from '../../src/domain/workload/observe.ts';
 import type { Undo, WorkloadFacts } from '../../src/domain/workload/types.ts';
 

@@ -1,8 +1,18 @@
 /** Which moments can be reached, from what, and which slices may go; for any set of backups and slices. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compareMoments, type Moment, momentText, parseMoment } from '../../src/domain/point-in-time/moment.ts';
-import { type Base, planRecovery, reachableRanges, type Stretch } from '../../src/domain/point-in-time/reach.ts';
+import {
+  compareMoments,
+  type Moment,
+  momentText,
+  parseMoment,
+} from '../../src/domain/point-in-time/moment.ts';
+import {
+  type Base,
+  planRecovery,
+  reachableRanges,
+  type Stretch,
+} from '../../src/domain/point-in-time/reach.ts';
 import { decideSlices } from '../../src/domain/point-in-time/slice-retention.ts';
 
 const at = (t: number): Moment => ({ t, i: 1 });

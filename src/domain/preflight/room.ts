@@ -1,5 +1,11 @@
 /** Whether the namespace has room for the pods that a release runs beside the present ones. */
-import type { Container, LimitRange, PodSpec, ResourceList, ResourceQuota } from '../workload/objects.types.ts';
+import type {
+  Container,
+  LimitRange,
+  PodSpec,
+  ResourceList,
+  ResourceQuota,
+} from '../workload/objects.types.ts';
 import { formatQuantity, parseQuantity } from './quantity.ts';
 import type { Finding } from '../workload/types.ts';
 

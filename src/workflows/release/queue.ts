@@ -18,7 +18,12 @@ import {
 import { announcement } from '../../domain/release/announcement.ts';
 import { releaseImage } from '../../domain/image.ts';
 import { releaseId, WORKFLOW } from '../../domain/names.ts';
-import type { EnqueueCommand, QueueStatus, ReleaseInput, ReplacedRelease } from '../../domain/release/types.ts';
+import type {
+  EnqueueCommand,
+  QueueStatus,
+  ReleaseInput,
+  ReplacedRelease,
+} from '../../domain/release/types.ts';
 import { queueing } from './activities.ts';
 import { enqueue, queued, supersede } from '../messages.ts';
 import { refused } from '../refusal.ts';
