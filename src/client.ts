@@ -18,7 +18,8 @@ import {
 import { type WaitOptions, waitForOutcome } from './client/outcome.ts';
 import { waitingReleases } from './client/line.ts';
 import { type SetupOptions, type SetupResult, setup } from './client/setup.ts';
-import { type ReleaseRef, type StartRequest, type Started, startRelease } from './client/start.ts';
+import type { ReleaseRef } from './client/ref.ts';
+import { type StartRequest, type Started, startRelease } from './client/start.ts';
 import { updateError } from './client/update-error.ts';
 import { type ReleaseView, viewRelease } from './client/view.ts';
 import { releaseId } from './domain/names.ts';
@@ -37,7 +38,8 @@ export * from './client/errors.ts';
 export type { ListedRelease, ListFilter, PastRelease } from './client/listing.ts';
 export type { Progress, WaitOptions } from './client/outcome.ts';
 export type { SetupOptions, SetupResult } from './client/setup.ts';
-export type { OnConflict, ReleaseRef, Started, StartRequest } from './client/start.ts';
+export type { ReleaseRef } from './client/ref.ts';
+export type { OnConflict, Started, StartRequest } from './client/start.ts';
 export type { Execution, ReleaseView } from './client/view.ts';
 
 /** Longest wait for the durable acceptance of a signal, in milliseconds. */

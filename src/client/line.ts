@@ -4,7 +4,7 @@ import { releaseQueueId } from '../domain/names.ts';
 import type { QueueStatus, ReplacedRelease } from '../domain/release/types.ts';
 import { type Api, QUERY_MS, SERVER_MS } from './api.ts';
 import { quoted } from './attributes.ts';
-import type { ReleaseRef } from './start.ts';
+import type { ReleaseRef } from './ref.ts';
 import { describe, type ReleaseView } from './view.ts';
 
 /** Lines that are over and are asked whether they knew a release; the last one nearly always does. */

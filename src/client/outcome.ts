@@ -8,7 +8,8 @@ import { memoOf } from './attributes.ts';
 import { isTransient, plainError } from './connection.ts';
 import { SlipwayError } from './errors.ts';
 import { replacedRelease, viewReplaced, waitingReleases } from './line.ts';
-import { type ReleaseRef, runByKey } from './start.ts';
+import type { ReleaseRef } from './ref.ts';
+import { runByKey } from './start.ts';
 import { describe, noRelease, queryStatus, type ReleaseView, viewRelease } from './view.ts';
 
 const DEFAULT_INTERVAL_MS = 1_000;

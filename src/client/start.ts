@@ -12,6 +12,7 @@ import { AnotherReleaseRunning, SlipwayError } from './errors.ts';
 import { lineRuns, replacedRelease, waitingReleases } from './line.ts';
 import { describe, phaseOf } from './view.ts';
 import { updateError } from './update-error.ts';
+import type { ReleaseRef } from './ref.ts';
 
 const GRPC_INVALID_ARGUMENT = 3;
 /** Search attributes hold 255 characters; a longer key would not be found again. */
@@ -25,13 +26,6 @@ export interface StartRequest {
   onConflict: OnConflict;
   /** Identity of this very request; repeating it does not stand in line twice. Random when not given. */
   requestId?: string;
-}
-
-/** How to find a release again; `run` is unknown while it waits in line. */
-export interface ReleaseRef {
-  id: string;
-  run: string | null;
-  key: string | null;
 }
 
 export interface Started extends ReleaseRef {
