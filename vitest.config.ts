@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const LONG = { testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false };
+const LONG = { testTimeout: 300_000, hookTimeout: 300_000 };
 
 const project = (name: string, overrides: object = {}) => ({
   test: {
@@ -13,8 +13,8 @@ const project = (name: string, overrides: object = {}) => ({
 });
 
 /**
- * Five kinds of proof. `lab` brings labs up and tears them down; `e2e` shares one lab that is up already, so its files
- * run one after the other.
+ * Five kinds of proof. `lab` brings labs up and tears them down, one after the other; `e2e` shares one lab that is up
+ * already, in which every file has a namespace and servers of its own: most of their time is waiting for pods and bakes.
  */
 export default defineConfig({
   test: {
@@ -22,8 +22,8 @@ export default defineConfig({
       project('unit'),
       project('workflows', { testTimeout: 60_000, hookTimeout: 120_000, fileParallelism: false }),
       project('replay', { testTimeout: 60_000 }),
-      project('lab', { include: ['test/e2e/lab*.test.ts'], ...LONG }),
-      project('e2e', { exclude: ['test/e2e/lab*.test.ts'], ...LONG }),
+      project('lab', { include: ['test/e2e/lab*.test.ts'], fileParallelism: false, ...LONG }),
+      project('e2e', { exclude: ['test/e2e/lab*.test.ts'], maxWorkers: 3, ...LONG }),
     ],
   },
 });

@@ -9,8 +9,8 @@ import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import { hashes } from './backup-engine.support.ts';
 import { JobLab, PASSWORD, smallDisk } from './backup-job.support.ts';
 
-/** So little CPU that a dump takes half a minute. */
-const SLOW = `      resources: { requests: { cpu: 10m }, limits: { cpu: 60m, memory: 512Mi } }`;
+/** So little CPU that a dump takes many seconds. */
+const SLOW = `      resources: { requests: { cpu: 10m }, limits: { cpu: 120m, memory: 512Mi } }`;
 const WITHIN = { timeoutMs: 60_000, pauseMs: 100 };
 
 describe.skipIf(!canRunRealNode())('a backup by a Job', () => {
