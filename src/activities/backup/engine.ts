@@ -13,9 +13,9 @@ import { withoutCredentials } from './failure.ts';
 /**
  * Buffers of a megabyte come and go by the thousand. Large ones go back to the system at once instead of staying in a heap
  * with holes, one arena has fewer holes than eight, and the engine collects garbage by what its buffers hold. The heap
- * itself is small: threads that collect it beside the main one cost more CPU than they save.
+ * itself is small: helper threads and marking in small steps, begun anew with every few buffers, cost more than they save.
  */
-const FLAGS = ['--max-semi-space-size=1', '--single-threaded-gc', '--expose-gc'];
+const FLAGS = ['--max-semi-space-size=1', '--single-threaded-gc', '--no-incremental-marking', '--expose-gc'];
 const MEMORY_ENV = { MALLOC_MMAP_THRESHOLD_: String(1 << 20), MALLOC_ARENA_MAX: '1' };
 
 /** A cancelled engine may remove what it has written; after this it is killed, and the next run's sweep does that. */
