@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const LONG = { testTimeout: 300_000, hookTimeout: 300_000 };
+const LONG = { testTimeout: 300_000, hookTimeout: 300_000, expect: { poll: { timeout: 30_000 } } };
 
 const project = (name: string, overrides: object = {}) => ({
   test: {
