@@ -18,6 +18,8 @@ export const sliceManifestSchema = z.strictObject({
   to: moment,
   /** Election term of the entry at `to`: with its time it names the entry for ever. */
   term: z.int(),
+  /** When that entry was written, by the primary's clock, in milliseconds: another server may have one of the same name. */
+  wall: z.int().default(-1),
   /** First and last entry that is stored; `null`: none concerned the policy. */
   first: moment.nullable(),
   last: moment.nullable(),

@@ -89,6 +89,7 @@ async function slice(
     from: at(from),
     to: at(to),
     term: 1,
+    wall: 1_795_436_094_000,
     first: at(to),
     last: at(to),
     entries: 1,

@@ -1,5 +1,6 @@
-// Whether the oplog goes on where a slice ended. An entry's time and term name it for ever: as long as that very entry is
-// there, nothing between it and what follows can be missing.
+// Whether the oplog goes on where a slice ended. An entry's time and term name it for ever within its replica set, and the
+// wall clock that wrote it tells it from one of the same name in another: as long as that very entry is there, nothing
+// between it and what follows can be missing.
 import type { Document, MongoClient, Timestamp } from 'mongodb';
 import { compareMoments, type Moment, momentLabel } from '../../domain/point-in-time/moment.ts';
 import { toTimestamp } from '../dump/consistency.ts';
@@ -8,6 +9,14 @@ import { toTimestamp } from '../dump/consistency.ts';
 export interface EntryName {
   at: Moment;
   term: number;
+  /** When it was written, by the clock of its primary, in milliseconds; -1: not known. */
+  wall: number;
+}
+
+/** Whether two names are of one entry. */
+export function isSameEntry(one: EntryName, other: EntryName): boolean {
+  const sameWall = one.wall === other.wall || one.wall === -1 || other.wall === -1;
+  return compareMoments(one.at, other.at) === 0 && one.term === other.term && sameWall;
 }
 
 /** Where the next slice begins. */
@@ -23,7 +32,7 @@ async function edge(client: MongoClient, direction: 1 | -1): Promise<EntryName |
   const entry = await client
     .db('local')
     .collection('oplog.rs')
-    .find({}, { projection: { ts: 1, t: 1 }, sort: { $natural: direction } })
+    .find({}, { projection: { ts: 1, t: 1, wall: 1 }, sort: { $natural: direction } })
     .limit(1)
     .next();
   return entry ? nameOf(entry) : undefined;
@@ -34,7 +43,7 @@ async function entryFrom(client: MongoClient, at: Moment): Promise<EntryName | u
   const entry = await client
     .db('local')
     .collection('oplog.rs')
-    .find({ ts: { $gte: toTimestamp(at) } }, { projection: { ts: 1, t: 1 } })
+    .find({ ts: { $gte: toTimestamp(at) } }, { projection: { ts: 1, t: 1, wall: 1 } })
     .limit(1)
     .next();
   return entry ? nameOf(entry) : undefined;
@@ -42,7 +51,8 @@ async function entryFrom(client: MongoClient, at: Moment): Promise<EntryName | u
 
 function nameOf(entry: Document): EntryName {
   const { t, i } = entry['ts'] as Timestamp;
-  return { at: { t, i }, term: Number(entry['t'] ?? -1) };
+  const { wall } = entry;
+  return { at: { t, i }, term: Number(entry['t'] ?? -1), wall: wall instanceof Date ? wall.getTime() : -1 };
 }
 
 /** Why the oplog does not go on after this entry, or `null` when it does. */
@@ -50,7 +60,7 @@ export async function breakAfter(client: MongoClient, last: EntryName): Promise<
   const found = await entryFrom(client, last.at);
   // A member that lags has not seen the entry yet: that is no break.
   if (!found) return null;
-  if (compareMoments(found.at, last.at) === 0 && found.term === last.term) return null;
+  if (isSameEntry(found, last)) return null;
   const oldest = await edge(client, 1);
   return oldest && compareMoments(oldest.at, last.at) > 0
     ? `the oplog no longer reached back to ${momentLabel(last.at)}: it is too small for the time without slices`

@@ -27,7 +27,7 @@ import {
   sliceManifestName,
   sweepAttempts,
 } from './catalog.ts';
-import { beginChain, type Beginning, breakAfter } from './history.ts';
+import { beginChain, type Beginning, breakAfter, type EntryName, isSameEntry } from './history.ts';
 import { readSlice } from './read.ts';
 import { keepEntries, sliceSelection } from './selection.ts';
 
@@ -95,11 +95,12 @@ async function beginningOf(
     const first = await beginChain(client, until, { bases: await bases(), after: null });
     return first && { ...first, chain: 1, isHead: true, gap: null };
   }
-  const { to, term, chain } = previous;
+  const { to, term, wall, chain } = previous;
   const sameFilter = JSON.stringify(previous.filter) === JSON.stringify(filterOf(filter));
   const reason =
-    (await breakAfter(client, { at: to, term })) ?? (sameFilter ? null : 'the policy takes other namespaces');
-  if (reason === null) return { at: to, term, chain, isHead: false, gap: null };
+    (await breakAfter(client, { at: to, term, wall })) ??
+    (sameFilter ? null : 'the policy takes other namespaces');
+  if (reason === null) return { at: to, term, wall, chain, isHead: false, gap: null };
   const next = await beginChain(client, until, { bases: await bases(), after: to });
   return next && { ...next, chain: chain + 1, isHead: true, gap: { after: to, reason } };
 }
@@ -118,8 +119,7 @@ class SliceRun {
   readonly #until: Moment;
   readonly #mark = randomBytes(4).toString('hex');
   /** The last entry read, kept or not. */
-  #to: Moment;
-  #term: number;
+  #to: EntryName;
   #more = false;
   #read = { bytes: 0, entries: 0 };
   #kept = { entries: 0, bytes: 0, first: null as Moment | null, last: null as Moment | null };
@@ -136,8 +136,8 @@ class SliceRun {
     this.#options = options;
     this.#beginning = beginning;
     this.#until = until;
-    this.#to = beginning.at;
-    this.#term = beginning.term;
+    const { at, term, wall } = beginning;
+    this.#to = { at, term, wall };
   }
 
   async run(): Promise<SliceOutcome> {
@@ -146,8 +146,8 @@ class SliceRun {
     // Nothing is stored before there is something to store.
     const first = await entries.next();
     const { at, isHead } = this.#beginning;
-    if (first.done && !isHead && compareMoments(this.#to, at) <= 0)
-      return { slice: null, reached: this.#to, more: false };
+    if (first.done && !isHead && compareMoments(this.#to.at, at) <= 0)
+      return { slice: null, reached: this.#to.at, more: false };
     let staged: StagedObject | undefined;
     let manifest: SliceManifest | undefined;
     try {
@@ -161,7 +161,7 @@ class SliceRun {
       if (staged) await this.#prove(staged, manifest);
       await staged?.publish();
       await this.#announce(manifest);
-      return { slice: manifest, reached: this.#to, more: this.#more };
+      return { slice: manifest, reached: this.#to.at, more: this.#more };
     } catch (error) {
       // A manifest whose writing failed may still have arrived; without its data it must not stay.
       if (manifest) await this.#storage.delete(this.#manifestName(manifest)).catch(() => undefined);
@@ -181,13 +181,13 @@ class SliceRun {
   async *#entries(): AsyncGenerator<Uint8Array> {
     const { filter, maxBytes, signal, onProgress } = this.#options;
     const selection = sliceSelection(filter);
-    const { at, term } = this.#beginning;
+    const { at } = this.#beginning;
     let isFirst = true;
     for await (const run of readOplog(this.#client, { from: at, to: this.#until, signal })) {
       signal?.throwIfAborted();
       let rest: DocumentRun = run;
       if (isFirst) {
-        rest = afterEntry(run, at, term);
+        rest = afterEntry(run, this.#beginning);
         isFirst = false;
       }
       // The entry that is stored already does not count, or one of 16 MB would stop the slice before it begins.
@@ -197,7 +197,7 @@ class SliceRun {
       this.#count(kept);
       if (kept.count > 0) yield kept.data;
       if (this.#read.bytes < maxBytes) continue;
-      this.#more = compareMoments(this.#to, this.#until) < 0;
+      this.#more = compareMoments(this.#to.at, this.#until) < 0;
       return;
     }
   }
@@ -208,8 +208,7 @@ class SliceRun {
     let last: Buffer | undefined;
     for (const entry of documentsOf(data)) last = entry;
     if (!last) return;
-    this.#to = entryTime(last);
-    this.#term = termOf(last);
+    this.#to = nameOf(last);
   }
 
   #count({ data, count }: DocumentRun): void {
@@ -241,8 +240,9 @@ class SliceRun {
       policy,
       chain,
       from: at,
-      to: this.#to,
-      term: this.#term,
+      to: this.#to.at,
+      term: this.#to.term,
+      wall: this.#to.wall,
       ...this.#kept,
       data,
       filter: filterOf(filter),
@@ -279,11 +279,20 @@ async function* resumed(first: Uint8Array, rest: AsyncGenerator<Uint8Array>): As
 }
 
 /** The first run must begin with the very entry that the slice before ended with: then nothing is missing in between. */
-function afterEntry(run: DocumentRun, at: Moment, term: number): DocumentRun {
+function afterEntry(run: DocumentRun, last: EntryName): DocumentRun {
   const [first] = documentsOf(run.data);
-  if (!first || compareMoments(entryTime(first), at) !== 0 || termOf(first) !== term)
+  if (!first || !isSameEntry(nameOf(first), last))
     throw new Error('the oplog was cut off while it was read; the next attempt tells how far');
   return { data: run.data.subarray(first.length), count: run.count - 1 };
+}
+
+function nameOf(entry: Buffer): EntryName {
+  const wall = field(entry, 'wall');
+  return {
+    at: entryTime(entry),
+    term: termOf(entry),
+    wall: wall?.type === 0x09 ? Number(wall.value.readBigInt64LE(0)) : -1,
+  };
 }
 
 function termOf(entry: Buffer): number {

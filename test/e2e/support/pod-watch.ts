@@ -1,43 +1,51 @@
-/** Counts the pods of a namespace that serve, at every change of any of them: no moment between two looks is missed. */
-import type { Pod } from '../../../src/domain/workload/objects.types.ts';
+/**
+ * Counts the pods of a namespace that serve and those that are asked for, at every change of any of them: no moment between
+ * two looks is missed. Surge bounds what ReplicaSets ask for; a pod that is to go may outlive its order by a moment, by
+ * Kubernetes' own doing.
+ */
+import type { Pod, ReplicaSet } from '../../../src/domain/workload/objects.types.ts';
 import { KubeClient } from '../../../src/kubernetes/client.ts';
 import type { Connection } from '../../../src/kubernetes/connection.ts';
 import { ListWatch } from '../../../src/kubernetes/list-watch.ts';
-import { PODS } from '../../../src/kubernetes/paths.ts';
+import { PODS, REPLICA_SETS } from '../../../src/kubernetes/paths.ts';
 
 export class PodWatch {
-  /** Fewest pods that served and most pods that were there, terminating ones left out. */
+  /** Fewest pods that served, terminating ones left out, and most pods that were asked for. */
   readonly extremes = { serving: Number.POSITIVE_INFINITY, pods: 0 };
-  readonly #copy: ListWatch<Pod>;
+  readonly #pods: ListWatch<Pod>;
+  readonly #replicaSets: ListWatch<ReplicaSet>;
 
   private constructor(connection: Connection, namespace: string) {
-    this.#copy = new ListWatch<Pod>({
-      client: new KubeClient({ connection, version: 'pod-watch' }),
-      resource: PODS,
-      namespace,
-      onChange: () => this.#count(),
-    });
+    const client = new KubeClient({ connection, version: 'pod-watch' });
+    const onChange = () => this.#count();
+    this.#pods = new ListWatch<Pod>({ client, resource: PODS, namespace, onChange });
+    this.#replicaSets = new ListWatch<ReplicaSet>({ client, resource: REPLICA_SETS, namespace, onChange });
   }
 
   static async open(connection: Connection, namespace: string): Promise<PodWatch> {
     const watch = new PodWatch(connection, namespace);
-    await watch.#copy.synced;
+    await Promise.all([watch.#pods.synced, watch.#replicaSets.synced]);
     watch.extremes.serving = Number.POSITIVE_INFINITY;
     watch.#count();
     return watch;
   }
 
   close(): { serving: number; pods: number } {
-    this.#copy.stop();
+    this.#pods.stop();
+    this.#replicaSets.stop();
     return this.extremes;
   }
 
   #count(): void {
-    const pods = [...this.#copy.items.values()].filter(({ metadata }) => !metadata.deletionTimestamp);
+    const pods = [...this.#pods.items.values()].filter(({ metadata }) => !metadata.deletionTimestamp);
     const serving = pods.filter((pod) =>
       pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'),
     );
     this.extremes.serving = Math.min(this.extremes.serving, serving.length);
-    this.extremes.pods = Math.max(this.extremes.pods, pods.length);
+    const asked = [...this.#replicaSets.items.values()].reduce(
+      (sum, { spec }) => sum + (spec?.replicas ?? 0),
+      0,
+    );
+    this.extremes.pods = Math.max(this.extremes.pods, asked);
   }
 }
