@@ -23,7 +23,7 @@ export default defineConfig({
       project('workflows', { testTimeout: 60_000, hookTimeout: 120_000, fileParallelism: false }),
       project('replay', { testTimeout: 60_000 }),
       project('lab', { include: ['test/e2e/lab*.test.ts'], fileParallelism: false, ...LONG }),
-      project('e2e', { exclude: ['test/e2e/lab*.test.ts'], maxWorkers: 3, ...LONG }),
+      project('e2e', { exclude: ['test/e2e/lab*.test.ts'], maxWorkers: 2, ...LONG }),
     ],
   },
 });
