@@ -2,6 +2,7 @@
 // the manifest of Slipway's own engine, for the tools of the image tell less; and it never says more than was proven.
 import { z } from 'zod';
 import { backupId } from './manifest.ts';
+import { checkStrictly, readJson } from './strict-json.ts';
 
 const count = z.int().nonnegative();
 const time = z.iso.datetime();
@@ -40,14 +41,5 @@ export type JobBackup = z.infer<typeof jobManifestSchema>;
  * @throws Error that names the first field that is wrong
  */
 export function parseJobManifest(text: string): JobBackup {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new Error('the manifest is not JSON', { cause });
-  }
-  const result = jobManifestSchema.safeParse(json);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new Error(`the manifest is not valid: ${issue?.path.join('.') || 'whole'}: ${issue?.message}`);
+  return checkStrictly(jobManifestSchema, readJson(text, 'the manifest'), 'the manifest');
 }

@@ -1,6 +1,7 @@
 // What a backup says about itself. The file `ID.manifest.json` beside an archive is what makes it a backup; it is
 // written last, after the archive was read back and proven. It holds no address, no user and no secret.
 import { z } from 'zod';
+import { checkStrictly, readJson } from './strict-json.ts';
 
 const hexDigits = (digits: number) =>
   z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `${digits} hexadecimal digits`);
@@ -75,19 +76,11 @@ export type ManifestNamespace = z.infer<typeof manifestNamespace>;
  * @throws Error that names the first field that is wrong
  */
 export function parseManifest(text: string): BackupManifest {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new Error('the manifest is not JSON', { cause });
-  }
+  const json = readJson(text, 'the manifest');
   if ((json as { kind?: unknown } | null)?.kind === 'slipway-job-backup') {
     throw new Error(
       'it was made by mongodump in a Job, which has another manifest; slipway restore --archive brings it back',
     );
   }
-  const result = manifestSchema.safeParse(json);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new Error(`the manifest is not valid: ${issue?.path.join('.') || 'whole'}: ${issue?.message}`);
+  return checkStrictly(manifestSchema, json, 'the manifest');
 }

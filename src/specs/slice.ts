@@ -1,6 +1,7 @@
 // What a slice of the oplog says about itself. Its file is written last, after the data was read back; without it the
 // data is no slice. It holds no address, no user and no secret.
 import { z } from 'zod';
+import { checkStrictly, readJson } from './strict-json.ts';
 
 const hexDigits = (digits: number) =>
   z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `${digits} hexadecimal digits`);
@@ -54,16 +55,6 @@ export type SliceManifest = z.infer<typeof sliceManifestSchema>;
  * @throws Error that names the first field that is wrong
  */
 export function parseSliceManifest(text: string): SliceManifest {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new Error('the manifest of the slice is not JSON', { cause });
-  }
-  const result = sliceManifestSchema.safeParse(json);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new Error(
-    `the manifest of the slice is not valid: ${issue?.path.join('.') || 'whole'}: ${issue?.message}`,
-  );
+  const what = 'the manifest of the slice';
+  return checkStrictly(sliceManifestSchema, readJson(text, what), what);
 }

@@ -299,15 +299,8 @@ export class ReleaseRun {
 
   /** The rollout to the new revision has come to its end. */
   get launched(): boolean {
-    const seen = this.observation;
-    return (
-      this.unseen === null &&
-      seen !== null &&
-      seen.complete &&
-      seen.hold === null &&
-      seen.canary.hash !== null &&
-      seen.canary.pods > 0
-    );
+    const seen = this.#atRest;
+    return seen !== null && seen.canary.hash !== null && seen.canary.pods > 0;
   }
 
   get gone(): boolean {
@@ -331,15 +324,14 @@ export class ReleaseRun {
 
   /** Stable serves at full strength and nothing of this release is left on the object. */
   get restored(): boolean {
+    const seen = this.#atRest;
+    return seen !== null && seen.canary.pods === 0 && seen.record !== 'ours';
+  }
+
+  /** The workload as it is seen now, when its rollout is complete and nothing holds it. */
+  get #atRest(): Observation | null {
     const seen = this.observation;
-    return (
-      this.unseen === null &&
-      seen !== null &&
-      seen.complete &&
-      seen.hold === null &&
-      seen.canary.pods === 0 &&
-      seen.record !== 'ours'
-    );
+    return this.unseen === null && seen?.complete && seen.hold === null ? seen : null;
   }
 
   get gateOpen(): boolean {

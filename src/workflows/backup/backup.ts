@@ -24,10 +24,10 @@ import { holdingJobSource, isInCluster, takeByJob } from './job.ts';
 import * as messages from './messages.ts';
 import type { drill } from './drill.ts';
 import { failureText } from '../failure-text.ts';
+import { keepShowing, PHASE } from '../showing.ts';
 import { refused } from '../refusal.ts';
 import { holdingSource } from './source-lock.ts';
 
-const PHASE = defineSearchAttributeKey('SlipwayPhase', SearchAttributeType.KEYWORD);
 const LAST_VERIFIED = defineSearchAttributeKey('SlipwayLastVerified', SearchAttributeType.KEYWORD);
 /** Set by the server on what a Schedule starts: the time that was planned, not the one at which a worker was there. */
 const SCHEDULED = defineSearchAttributeKey('TemporalScheduledStartTime', SearchAttributeType.DATETIME);
@@ -41,7 +41,7 @@ export async function backup(input: BackupInput): Promise<BackupStatus> {
   const scheduledAt = (typedSearchAttributes.get(SCHEDULED) ?? startTime).getTime();
   const run = new BackupRun(input, { id: workflowId, run: runId, scheduledAt }, Date.now());
   listen(run);
-  void CancellationScope.nonCancellable(() => keepPublishing(run)).catch(() => undefined);
+  void CancellationScope.nonCancellable(() => keepShowing(run, () => publish(run))).catch(() => undefined);
   try {
     await story(run);
     run.finish('verified', null, Date.now());
@@ -206,14 +206,6 @@ function listen(run: BackupRun): void {
       },
     },
   );
-}
-
-async function keepPublishing(run: BackupRun): Promise<void> {
-  for (;;) {
-    publish(run);
-    const { changes } = run;
-    await condition(() => run.changes !== changes);
-  }
 }
 
 /** Search attributes are written only when they change: each write is an event. */

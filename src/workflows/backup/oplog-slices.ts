@@ -3,7 +3,6 @@
  * what goes wrong is shown and tried again. Where the next slice begins is not remembered here but read from the slices
  * themselves, so nothing that happens to this workflow can lose or repeat an entry.
  */
-import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import {
   CancellationScope,
   condition,
@@ -20,9 +19,9 @@ import { slicesDetails } from '../../domain/point-in-time/view.ts';
 import { slicing } from './activities.ts';
 import * as messages from './messages.ts';
 import { failureText } from '../failure-text.ts';
+import { keepShowing, PHASE } from '../showing.ts';
 import { happens } from '../waiting.ts';
 
-const PHASE = defineSearchAttributeKey('SlipwayPhase', SearchAttributeType.KEYWORD);
 /** Slices of one run: about ten events each, far from the limit of a history. */
 const SLICES_OF_A_RUN = 300;
 
@@ -31,7 +30,7 @@ export async function oplogSlices(input: SlicesInput): Promise<SlicesStatus> {
   const { workflowId, runId } = workflowInfo();
   const run = new SlicesRun(input, workflowId, runId, Date.now());
   listen(run);
-  void CancellationScope.nonCancellable(() => keepPublishing(run)).catch(() => undefined);
+  void CancellationScope.nonCancellable(() => keepShowing(run, () => publish(run))).catch(() => undefined);
   for (let slices = 0; !run.stopped; slices++) {
     if (slices >= SLICES_OF_A_RUN || workflowInfo().continueAsNewSuggested)
       await continueAsNew<typeof oplogSlices>(run.carry());
@@ -83,14 +82,6 @@ function listen(run: SlicesRun): void {
   setHandler(messages.stopSlices, ({ by }) => run.stop(by, Date.now()), {
     description: 'End; what is stored stays: {"by": "you"}',
   });
-}
-
-async function keepPublishing(run: SlicesRun): Promise<void> {
-  for (;;) {
-    publish(run);
-    const { changes } = run;
-    await condition(() => run.changes !== changes);
-  }
 }
 
 function publish(run: SlicesRun): void {

@@ -1,5 +1,4 @@
 /** The story of a restore: look, ask, back up, restore beside what is there, compare, swap. */
-import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import {
   ActivityFailure,
   allHandlersFinished,
@@ -25,11 +24,11 @@ import { haul, quick, tidy } from './activities.ts';
 import type { backup } from './backup.ts';
 import * as messages from './messages.ts';
 import { failureText } from '../failure-text.ts';
+import { keepShowing, PHASE } from '../showing.ts';
 import { refused } from '../refusal.ts';
 import { holdingSource } from './source-lock.ts';
 import { happens } from '../waiting.ts';
 
-const PHASE = defineSearchAttributeKey('SlipwayPhase', SearchAttributeType.KEYWORD);
 const LOCK_PATIENCE = 12 * 3_600_000;
 /** A hold that nobody releases ends by itself after this time: longer than the longest restore. */
 const HOLD = 4 * 24 * 3_600_000;
@@ -39,7 +38,7 @@ export async function restoreData(input: RestoreInput): Promise<RestoreStatus> {
   const { workflowId, runId } = workflowInfo();
   const run = new RestoreRun(input, workflowId, runId, Date.now());
   listen(run);
-  void CancellationScope.nonCancellable(() => keepPublishing(run)).catch(() => undefined);
+  void CancellationScope.nonCancellable(() => keepShowing(run, () => publish(run))).catch(() => undefined);
   try {
     await story(run);
   } catch (error) {
@@ -175,14 +174,6 @@ function listen(run: RestoreRun): void {
       description: 'End the restore, nothing is touched: {"plan": "…", "by": "you", "why": "note"}',
     },
   );
-}
-
-async function keepPublishing(run: RestoreRun): Promise<void> {
-  for (;;) {
-    publish(run);
-    const { changes } = run;
-    await condition(() => run.changes !== changes);
-  }
 }
 
 function publish(run: RestoreRun): void {

@@ -1,14 +1,12 @@
 /** How the outside speaks to a release and what it shows: handlers only record intent, the story acts. */
-import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import { condition, log, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
+import { log, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
 import { COMMANDS, refusal, type Command } from '../../domain/release/commands.ts';
 import type { ApproveCommand, PersonCommand } from '../../domain/release/types.ts';
 import type { ReleaseRun } from '../../domain/release/run.ts';
 import { currentDetails } from '../../domain/release/view.ts';
 import * as messages from '../messages.ts';
 import { refused } from '../refusal.ts';
-
-const PHASE = defineSearchAttributeKey('SlipwayPhase', SearchAttributeType.KEYWORD);
+import { PHASE } from '../showing.ts';
 
 /** Registers every handler. Call before the first `await`, with the state complete. */
 export function listen(run: ReleaseRun): void {
@@ -82,15 +80,6 @@ export function listen(run: ReleaseRun): void {
     },
     { description: 'An alert, as the gateway passes it on' },
   );
-}
-
-/** Keeps the page and the index in step with the state, as long as the workflow runs. */
-export async function keepPublishing(run: ReleaseRun): Promise<void> {
-  for (;;) {
-    publish(run);
-    const { changes } = run;
-    await condition(() => run.changes !== changes);
-  }
 }
 
 /** Shows the state once. The search attribute is written only when it changes: each write is an event. */

@@ -20,7 +20,8 @@ import { failureText } from '../failure-text.ts';
 import { haulBack, stopFor } from './back.ts';
 import { begin, goAllTheWay, keepSteering } from './helm.ts';
 import { undoInput } from './inputs.ts';
-import { keepPublishing, listen, publish } from './messages.ts';
+import { keepShowing } from '../showing.ts';
+import { listen, publish } from './messages.ts';
 import { keepLookout } from './watch.ts';
 import { Voyage } from './voyage.ts';
 import { happens, happensBefore } from '../waiting.ts';
@@ -33,7 +34,7 @@ export async function release(input: ReleaseInput): Promise<ReleaseStatus> {
   const { workflowId, runId } = workflowInfo();
   const run = new ReleaseRun(input, workflowId, runId, Date.now());
   listen(run);
-  void CancellationScope.nonCancellable(() => keepPublishing(run)).catch(() => {});
+  void CancellationScope.nonCancellable(() => keepShowing(run, () => publish(run))).catch(() => {});
   const voyage = new Voyage(run);
   try {
     await voyage.sail(() => story(run, voyage));
