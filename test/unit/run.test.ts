@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Observation, WorkloadFacts } from '../../src/domain/workload/types.ts';
 import { unseen } from '../../src/domain/workload/observe.ts';
 import { ReleaseRun } from '../../src/domain/release/run.ts';
+import { statusOf } from '../../src/domain/release/status.ts';
 import type { Release } from '../../src/specs/release.types.ts';
 
 const facts: WorkloadFacts = {
@@ -61,42 +62,43 @@ function underWay(
 test('no move is decided in the middle of a scaling, when one ReplicaSet has its new size and the other not yet', () => {
   const run = underWay();
   run.observed(seen(5, 2), 1);
-  expect(run.nextMove()).toBeNull();
+  expect(run.workload.nextMove()).toBeNull();
   run.observed(seen(5, 5), 2);
-  expect(run.nextMove()).toEqual({ kind: 'wait', ready: 5 });
+  expect(run.workload.nextMove()).toEqual({ kind: 'wait', ready: 5 });
 });
 
 test('a record that the release takes off itself is no drift: neither acted upon nor shown', () => {
   const field = 'metadata.annotations[slipway.dev/release]';
   const drift = [{ id: 'd', field, found: 'nothing', expected: 'the record', manager: 'slipway' }];
   const run = underWay();
-  run.leaving = true;
+  run.workload.leaving = true;
   run.observed({ ...seen(5, 5), drift }, 1);
-  expect(run.status(1)).toMatchObject({ drift: [], paused: null });
+  expect(statusOf(run, 1)).toMatchObject({ drift: [], paused: null });
 });
 
 test('what cannot be seen bakes no further and never counts as settled or launched; the deadline runs on', () => {
   const run = underWay();
   run.observed({ ...seen(5, 5), canary: { hash: 'new', pods: 5, ready: 5 } }, 1_000);
-  expect(run.settled).toBe(true);
+  expect(run.workload.settled).toBe(true);
   run.startBake(10_000, 1_000);
   run.observed(unseen(3_000, 'the API server does not answer'), 3_000);
-  expect(run.stepRemaining(60_000)).toBe(Number.POSITIVE_INFINITY);
-  expect(run.deadlineRemaining(60_000)).toBe(15 * 60_000 - 60_000);
-  expect(run).toMatchObject({ settled: false, launched: false, restored: false, paused: false, stop: null });
-  expect(run.nextMove()).toBeNull();
-  expect(run.status(3_000)).toMatchObject({ phase: 'baking', canary: { pods: 5 } });
+  expect(run.clocks.stepRemaining(60_000)).toBe(Number.POSITIVE_INFINITY);
+  expect(run.clocks.deadlineRemaining(60_000)).toBe(15 * 60_000 - 60_000);
+  expect(run.workload).toMatchObject({ settled: false, launched: false, restored: false });
+  expect(run).toMatchObject({ paused: false, stop: null });
+  expect(run.workload.nextMove()).toBeNull();
+  expect(statusOf(run, 3_000)).toMatchObject({ phase: 'baking', canary: { pods: 5 } });
   expect(run.timeline.at(-1)?.text).toBe('nothing moves, since the API server does not answer');
   run.observed({ ...seen(5, 5), canary: { hash: 'new', pods: 5, ready: 5 } }, 60_000);
-  expect(run.stepRemaining(60_000)).toBe(8_000);
-  expect(run.settled).toBe(true);
+  expect(run.clocks.stepRemaining(60_000)).toBe(8_000);
+  expect(run.workload.settled).toBe(true);
 });
 
 test('a gate waits for people, who need no eyes of ours: its clock runs on while nothing can be seen', () => {
   const run = underWay();
   run.openGate({ name: 'half', approvals: 1, expires: '1m', fourEyes: false }, 0);
   run.observed(unseen(0, 'silence'), 0);
-  expect(run.stepRemaining(20_000)).toBe(40_000);
+  expect(run.clocks.stepRemaining(20_000)).toBe(40_000);
 });
 
 test('the alert that hauled the release back stays as the evidence when it resolves, and fires only once', () => {
@@ -111,5 +113,5 @@ test('the alert that hauled the release back stays as the evidence when it resol
   run.alerted(notice, 1);
   run.alerted(notice, 2);
   run.alerted({ ...notice, status: 'resolved' }, 3);
-  expect(run.status(3)).toMatchObject({ alerts: [notice], reason: 'alert HighErrorRate (warning) fired' });
+  expect(statusOf(run, 3)).toMatchObject({ alerts: [notice], reason: 'alert HighErrorRate (warning) fired' });
 });

@@ -22,7 +22,8 @@ export function stopFor(run: ReleaseRun, error: unknown, cancelled: boolean): St
 export async function haulBack(run: ReleaseRun, stop: Stop): Promise<void> {
   run.halt(stop, Date.now());
   if (!run.begun) return run.finish(stop.outcome, `${stop.reason}; nothing had been changed`, Date.now());
-  if (run.gone) return run.finish('failed', `${stop.reason}; nothing is left to roll back`, Date.now());
+  if (run.workload.gone)
+    return run.finish('failed', `${stop.reason}; nothing is left to roll back`, Date.now());
   try {
     await back.rollBack.executeWithOptions({ summary: 'put the old revision back' }, [undoInput(run)]);
     run.note('the old revision is written back', Date.now());
@@ -41,17 +42,18 @@ export async function haulBack(run: ReleaseRun, stop: Stop): Promise<void> {
 
 async function verify(run: ReleaseRun): Promise<void> {
   const since = Date.now();
-  run.forget();
-  while (!run.restored) {
+  run.workload.forget();
+  while (!run.workload.restored) {
     const left = since + VERIFIED_WITHIN - Date.now();
     const looking = look(run);
     looking.catch(() => {});
-    const seen = run.observation;
+    const seen = run.workload.observation;
     await Promise.race([
       looking,
-      happens(() => run.observation !== seen, left, 'stable must be back by then'),
+      happens(() => run.workload.observation !== seen, left, 'stable must be back by then'),
     ]);
-    if (run.gone) throw ApplicationFailure.nonRetryable('the workload was deleted', FAILURE.workloadGone);
+    if (run.workload.gone)
+      throw ApplicationFailure.nonRetryable('the workload was deleted', FAILURE.workloadGone);
     if (left <= 0)
       throw ApplicationFailure.nonRetryable(
         'stable is not back at full strength after 15 minutes',

@@ -21,13 +21,14 @@ const MOST_STALE_STARTS = 20;
 
 /** First write of a release: new images and, where the aim asks for one, the hold. */
 export async function begin(run: ReleaseRun): Promise<void> {
+  const { workload } = run;
   const undo = undoInput(run);
   const own = strategyOf(run.release, undo.undo.strategy);
-  let replicas = run.facts?.replicas ?? 0;
+  let replicas = workload.facts?.replicas ?? 0;
   // From here on there is something to undo: the patch may land even if we never hear back.
   run.begin(Date.now());
   for (let attempt = 0; attempt < MOST_STALE_STARTS; attempt++) {
-    const { result } = await ahead.begin.executeWithOptions({ summary: `first write: ${run.settleText}` }, [
+    const { result } = await ahead.begin.executeWithOptions({ summary: `first write: ${workload.aimText}` }, [
       {
         ...undo,
         replicas,
@@ -46,21 +47,25 @@ export async function begin(run: ReleaseRun): Promise<void> {
 }
 
 function firstHoldFields(run: ReleaseRun, replicas: number, own: RollingStrategy): RollingStrategy | null {
-  if (!run.aim) return null;
+  const { workload } = run;
+  if (!workload.aim) return null;
   const limits = limitsOf(own, replicas);
-  return holdFields(firstHold(targetOf(run.aim, replicas, limits), replicas, limits), replicas, own);
+  return holdFields(firstHold(targetOf(workload.aim, replicas, limits), replicas, limits), replicas, own);
 }
 
 /** Moves the hold towards the aim, one safe move after the other, also when the workload is scaled meanwhile. */
 export async function keepSteering(run: ReleaseRun): Promise<void> {
+  const { workload } = run;
   for (;;) {
-    await condition(() => !run.paused && run.expect === 'held' && run.nextMove()?.kind === 'adjust');
-    const move = run.nextMove();
-    const before = run.observation;
+    await condition(
+      () => !run.paused && workload.expect === 'held' && workload.nextMove()?.kind === 'adjust',
+    );
+    const move = workload.nextMove();
+    const before = workload.observation;
     if (move?.kind !== 'adjust' || !before) continue;
     const { undo, ...who } = undoInput(run);
     const hold = holdFields(move.hold, before.replicas, strategyOf(run.release, undo.strategy));
-    run.steering = true;
+    workload.steering = true;
     try {
       const input = {
         actor: who.actor,
@@ -70,29 +75,30 @@ export async function keepSteering(run: ReleaseRun): Promise<void> {
         hold,
         replicas: before.replicas,
       };
-      const summary = `move to ${run.settleText}`;
+      const summary = `move to ${workload.aimText}`;
       if (!(await whileSeen(run, () => ahead.adjust.executeWithOptions({ summary }, [input])))) continue;
-      await happens(() => run.observation !== before, ECHO, 'see the move');
+      await happens(() => workload.observation !== before, ECHO, 'see the move');
     } finally {
-      run.steering = false;
+      workload.steering = false;
     }
   }
 }
 
 /** Lets the rollout finish under the workload's own strategy. The deadline bounds the wait. */
 export async function goAllTheWay(run: ReleaseRun): Promise<void> {
-  await condition(() => !run.steering);
+  const { workload } = run;
+  await condition(() => !workload.steering);
   if (!run.begun) {
-    run.expect = 'rolling';
-    run.aim = null;
+    workload.expect = 'rolling';
+    workload.aim = null;
     await begin(run);
-    await condition(() => run.launched && !run.paused);
+    await condition(() => workload.launched && !run.paused);
   }
-  run.expect = 'promoted';
+  workload.expect = 'promoted';
   const summary = 'give the workload its own strategy back';
   while (!(await whileSeen(run, () => ahead.promote.executeWithOptions({ summary }, [undoInput(run)]))))
-    await condition(() => run.unseen === null && !run.paused);
-  await condition(() => run.launched && !run.paused);
+    await condition(() => workload.unseen === null && !run.paused);
+  await condition(() => workload.launched && !run.paused);
 }
 
 /**
@@ -100,11 +106,12 @@ export async function goAllTheWay(run: ReleaseRun): Promise<void> {
  * decided on is no longer known. Answers whether it was written.
  */
 async function whileSeen(run: ReleaseRun, write: () => Promise<unknown>): Promise<boolean> {
+  const { workload } = run;
   const scope = new CancellationScope();
   try {
     await scope.run(async () => {
       const writing = write();
-      void condition(() => run.unseen !== null).then(
+      void condition(() => workload.unseen !== null).then(
         () => scope.cancel(),
         () => {},
       );
@@ -113,7 +120,7 @@ async function whileSeen(run: ReleaseRun, write: () => Promise<unknown>): Promis
     });
     return true;
   } catch (error) {
-    if (run.unseen !== null && isGivenUp(error)) return false;
+    if (workload.unseen !== null && isGivenUp(error)) return false;
     throw error;
   } finally {
     scope.cancel();

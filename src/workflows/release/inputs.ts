@@ -8,7 +8,8 @@ import type { ReleaseRun } from '../../domain/release/run.ts';
 
 /** What undoing a release takes; known once preflight has read the workload. */
 export function undoInput(run: ReleaseRun): UndoInput {
-  const { facts, release } = run;
+  const { workload, release } = run;
+  const { facts } = workload;
   if (!facts) {
     throw ApplicationFailure.nonRetryable(
       'nothing is known of the workload before preflight',
@@ -27,14 +28,15 @@ export function undoInput(run: ReleaseRun): UndoInput {
 
 /** What to look for now. */
 export function watchInput(run: ReleaseRun): WatchInput {
-  const { release, facts } = run;
+  const { release, workload } = run;
+  const { facts, observation, unseen } = workload;
   return {
     ...undoInput(run),
     rolling: rollsFreely(release) && facts ? strategyOf(release, facts.undo.strategy) : null,
-    health: run.expect === 'restored' ? null : release.spec.guards.pods,
-    settle: run.settle,
-    expect: run.expect,
-    accepted: run.accepted,
-    seen: run.unseen === null ? (run.observation?.digest ?? null) : UNSEEN_DIGEST,
+    health: workload.expect === 'restored' ? null : release.spec.guards.pods,
+    settle: workload.settle,
+    expect: workload.expect,
+    accepted: workload.accepted,
+    seen: unseen === null ? (observation?.digest ?? null) : UNSEEN_DIGEST,
   };
 }

@@ -3,6 +3,7 @@ import { log, setCurrentDetails, setHandler, upsertSearchAttributes } from '@tem
 import { COMMANDS, refusal, type Command } from '../../domain/release/commands.ts';
 import type { ApproveCommand, PersonCommand } from '../../domain/release/types.ts';
 import type { ReleaseRun } from '../../domain/release/run.ts';
+import { statusOf } from '../../domain/release/status.ts';
 import { currentDetails } from '../../domain/release/view.ts';
 import * as messages from '../messages.ts';
 import { refused } from '../refusal.ts';
@@ -17,7 +18,7 @@ export function listen(run: ReleaseRun): void {
       if (sentence) throw refused(sentence);
     },
   });
-  const status = () => run.status(Date.now());
+  const status = () => statusOf(run, Date.now());
   const take =
     <C extends PersonCommand>(act: (command: C, now: number) => void) =>
     (command: C) => {
@@ -84,7 +85,7 @@ export function listen(run: ReleaseRun): void {
 
 /** Shows the state once. The search attribute is written only when it changes: each write is an event. */
 export function publish(run: ReleaseRun): void {
-  setCurrentDetails(currentDetails(run.status(Date.now())));
+  setCurrentDetails(currentDetails(statusOf(run, Date.now())));
   if (run.phase === run.shownPhase) return;
   run.shownPhase = run.phase;
   upsertSearchAttributes([{ key: PHASE, value: run.phase }]);

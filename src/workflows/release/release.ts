@@ -14,6 +14,7 @@ import {
 import { FAILURE } from '../../domain/failures.ts';
 import type { PlannedStep, ReleaseInput, ReleaseStatus } from '../../domain/release/types.ts';
 import { ReleaseRun } from '../../domain/release/run.ts';
+import { statusOf } from '../../domain/release/status.ts';
 import { milliseconds } from '../../specs/duration.ts';
 import { ahead, back } from './activities.ts';
 import { failureText } from '../failure-text.ts';
@@ -107,24 +108,24 @@ async function take(run: ReleaseRun, step: PlannedStep): Promise<void> {
 /** Brings the canary to the step's weight, ready. The helm moves the pods; the deadline bounds the wait. */
 async function reach(run: ReleaseRun): Promise<void> {
   if (!run.begun) await begin(run);
-  await condition(() => run.skipping || (run.settled && !run.paused));
+  await condition(() => run.skipping || (run.workload.settled && !run.paused));
 }
 
 async function bake(run: ReleaseRun, span: string): Promise<void> {
   run.startBake(milliseconds(span), Date.now());
   await happensBefore(
     () => run.skipping,
-    () => run.stepRemaining(Date.now()),
+    () => run.clocks.stepRemaining(Date.now()),
     `bake ${span}`,
   );
-  if (run.begun) await condition(() => run.skipping || (run.settled && !run.paused));
+  if (run.begun) await condition(() => run.skipping || (run.workload.settled && !run.paused));
 }
 
 async function waitAtGate(run: ReleaseRun, { gate }: Extract<PlannedStep, { kind: 'gate' }>): Promise<void> {
   run.openGate(gate, Date.now());
   const open = await happensBefore(
     () => run.skipping || (run.gateOpen && !run.paused),
-    () => run.stepRemaining(Date.now()),
+    () => run.clocks.stepRemaining(Date.now()),
     `gate ${gate.name} expires`,
   );
   if (open) return;
@@ -140,7 +141,7 @@ async function standGuard(run: ReleaseRun): Promise<void> {
   run.startGuard(span, Date.now());
   await happensBefore(
     () => false,
-    () => run.stepRemaining(Date.now()),
+    () => run.clocks.stepRemaining(Date.now()),
     'guarded after 100 %',
   );
   await unpaused(run);
@@ -151,7 +152,7 @@ async function sayDone(run: ReleaseRun): Promise<void> {
   const guarded =
     run.release.spec.after.guard === '0s' ? '' : `, guarded for ${run.release.spec.after.guard}`;
   let left = '';
-  run.leaving = true;
+  run.workload.leaving = true;
   try {
     await back.finish.executeWithOptions({ summary: 'take the record off the workload' }, [undoInput(run)]);
   } catch (error) {
@@ -170,7 +171,8 @@ async function unpaused(run: ReleaseRun): Promise<void> {
 async function keepDeadline(run: ReleaseRun): Promise<void> {
   const { deadline } = run.release.spec.guards;
   const done = () => run.phase === 'guarding' || run.outcome !== null;
-  if (await happensBefore(done, () => run.deadlineRemaining(Date.now()), `deadline ${deadline}`)) return;
+  if (await happensBefore(done, () => run.clocks.deadlineRemaining(Date.now()), `deadline ${deadline}`))
+    return;
   const reason = `not at 100 % after ${deadline}${run.standstill ? `: ${run.standstill}` : ''}`;
   run.halt({ outcome: 'rolled-back', reason }, Date.now());
 }
@@ -187,7 +189,7 @@ async function limitPauses(run: ReleaseRun): Promise<void> {
 async function end(run: ReleaseRun): Promise<ReleaseStatus> {
   publish(run);
   await CancellationScope.nonCancellable(() => condition(allHandlersFinished, '1m'));
-  const status = run.status(Date.now());
+  const status = statusOf(run, Date.now());
   if (run.outcome !== 'failed') return status;
   throw ApplicationFailure.create({
     message: run.reason ?? 'failed',

@@ -47,6 +47,7 @@ const SUMMARIES: Record<WatchInput['expect'], string> = {
   restored: 'see that stable serves again',
 };
 
-function subject({ expect, settle, accepted }: ReleaseRun): string {
+function subject({ workload }: ReleaseRun): string {
+  const { expect, settle, accepted } = workload;
   return JSON.stringify([expect, settle, accepted]);
 }
