@@ -1,7 +1,8 @@
 /** The way back when Temporal is down: undoes a release from the record on the object itself. */
 import type { Deployment } from '../domain/workload/objects.types.ts';
 import { type ReleaseRecord, recordState } from '../domain/workload/record.ts';
-import { type Decision, rollBackPatch } from '../domain/workload/record-patch.ts';
+import type { Decision } from '../domain/workload/patch.ts';
+import { rollBackPatch } from '../domain/workload/patch-back.ts';
 import { imagesOf } from '../domain/workload/template.ts';
 import type { Target } from '../domain/workload/types.ts';
 import type { KubeClient } from './client.ts';

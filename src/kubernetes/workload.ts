@@ -1,6 +1,6 @@
 /** Reading a Deployment and writing decisions about it, guarded against everybody else who writes. */
 import type { Deployment } from '../domain/workload/objects.types.ts';
-import type { Decision } from '../domain/workload/record-patch.ts';
+import type { Decision } from '../domain/workload/patch.ts';
 import type { Target } from '../domain/workload/types.ts';
 import type { CallOptions, KubeClient } from './client.ts';
 import { KubeError } from './errors.ts';

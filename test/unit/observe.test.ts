@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { driftOf, managerOf } from '../../src/domain/workload/drift.ts';
 import type { Deployment, Pod, WorkloadObjects } from '../../src/domain/workload/objects.types.ts';
 import { observe } from '../../src/domain/workload/observe.ts';
-import { beginPatch } from '../../src/domain/workload/record-patch.ts';
+import { beginPatch } from '../../src/domain/workload/patch-forward.ts';
 import {
   ACTOR,
   deployment,

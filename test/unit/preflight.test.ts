@@ -10,7 +10,7 @@ import { preflight } from '../../src/domain/preflight/preflight.ts';
 import { ACCESS_RULES } from '../../src/domain/preflight/access.ts';
 import { podAmount } from '../../src/domain/preflight/room.ts';
 import type { PreflightFacts } from '../../src/domain/preflight/types.ts';
-import { beginPatch, promotePatch } from '../../src/domain/workload/record-patch.ts';
+import { beginPatch, promotePatch } from '../../src/domain/workload/patch-forward.ts';
 import { RECORD_ANNOTATION } from '../../src/domain/names.ts';
 import { RECORD_LABEL } from '../../src/domain/workload/record.ts';
 import type { Release, ReleaseBody } from '../../src/specs/release.types.ts';

@@ -14,16 +14,15 @@ import {
   RECORD_LABEL,
   recordState,
 } from '../../src/domain/workload/record.ts';
+import type { Decision } from '../../src/domain/workload/patch.ts';
+import { finishPatch, rollBackPatch } from '../../src/domain/workload/patch-back.ts';
 import {
   adjustPatch,
   amendPatch,
   type Begin,
   beginPatch,
-  type Decision,
-  finishPatch,
   promotePatch,
-  rollBackPatch,
-} from '../../src/domain/workload/record-patch.ts';
+} from '../../src/domain/workload/patch-forward.ts';
 import { ACTOR, deployment, NEW, OLD, patched, recording, UNDO } from './kubernetes.objects.ts';
 
 const NOW = '2026-01-01T00:00:00.000Z';

@@ -2,7 +2,7 @@
 import type { KubeObject } from '../../domain/workload/objects.types.ts';
 import { preflight } from '../../domain/preflight/preflight.ts';
 import type { PreflightFacts, Readable } from '../../domain/preflight/types.ts';
-import type { Preflight } from '../../domain/workload/types.ts';
+import type { Actor, Preflight } from '../../domain/workload/types.ts';
 import type { Release } from '../../specs/release.types.ts';
 import { reviewAccess } from '../../kubernetes/access.ts';
 import { KubeError } from '../../kubernetes/errors.ts';
@@ -18,7 +18,6 @@ import {
 } from '../../kubernetes/paths.ts';
 import { selectorText } from '../../kubernetes/selector.ts';
 import { readDeployment } from '../../kubernetes/workload.ts';
-import type { Actor } from './types.ts';
 
 /** Reads and judges. Throws KubeError only when trying again may help; everything else becomes a finding. */
 export async function runPreflight(

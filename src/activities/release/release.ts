@@ -1,14 +1,8 @@
 /** The activities of a release: thin steps that read live state, act once, and may run twice. */
 import type { Deployment, ReplicaSet } from '../../domain/workload/objects.types.ts';
-import {
-  adjustPatch,
-  amendPatch,
-  beginPatch,
-  type Decision,
-  finishPatch,
-  promotePatch,
-  rollBackPatch,
-} from '../../domain/workload/record-patch.ts';
+import type { Decision } from '../../domain/workload/patch.ts';
+import { finishPatch, rollBackPatch } from '../../domain/workload/patch-back.ts';
+import { adjustPatch, amendPatch, beginPatch, promotePatch } from '../../domain/workload/patch-forward.ts';
 import { sameTemplate, templateDigest } from '../../domain/workload/template.ts';
 import type { Target } from '../../domain/workload/types.ts';
 import { KubeError } from '../../kubernetes/errors.ts';

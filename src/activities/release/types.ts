@@ -7,44 +7,22 @@
  * `WorkloadRejected` (400, 422 or a webhook's no, with the API server's sentence) are not retryable; everything else is
  * (409, 429, 5xx, network), for the caller's timeout to bound.
  */
-import type { Observation, Preflight, Target, Undo } from '../../domain/workload/types.ts';
 import type { RollingStrategy } from '../../domain/workload/canary.ts';
+import type { UndoOrder } from '../../domain/workload/patch.ts';
+import type { Adjust, Begin } from '../../domain/workload/patch-forward.ts';
+import type { Actor, Observation, Preflight, Target, Undo } from '../../domain/workload/types.ts';
 import type { PodGuard, Release } from '../../specs/release.types.ts';
 
-/** Which release is acting, so that no other's work is touched. `id` is the workflow id, `run` its run id. */
-export interface Actor {
-  id: string;
-  run: string;
-}
-
-export interface BeginInput {
-  actor: Actor;
+/** The Deployment that is acted upon; one of its name with another uid is not it. */
+interface Subject {
   target: Target;
   uid: string;
-  undo: Undo;
-  /** Images to launch, by container. */
-  images: Record<string, string>;
-  /**
-   * The first hold, ready to be written as strategy.rollingUpdate (in per cent where that keeps the weight under
-   * scaling: domain/workload/canary.ts holdFields), or `null` to let the workload's rollout run (rolling without pauses).
-   */
-  hold: RollingStrategy | null;
-  /** spec.replicas for which the hold was computed. When the live count differs, nothing is written: `stale`. */
-  replicas: number;
-  /** Overrides of the rolling strategy while the release runs; only with `hold: null`. */
-  rolling: RollingStrategy | null;
-  /** Written as kubernetes.io/change-cause, e.g. `cheaper search (by ci@x, release.ecommerce.product-service)`. */
-  changeCause: string;
 }
 
-export interface AdjustInput {
-  actor: Actor;
-  target: Target;
-  uid: string;
+export interface BeginInput extends Subject, Begin {}
+
+export interface AdjustInput extends Subject, Adjust {
   undo: Undo;
-  hold: RollingStrategy;
-  /** spec.replicas for which the hold was computed. */
-  replicas: number;
 }
 
 export interface AdjustResult {
@@ -52,20 +30,9 @@ export interface AdjustResult {
   result: 'applied' | 'unchanged' | 'stale';
 }
 
-export interface UndoInput {
-  actor: Actor;
-  target: Target;
-  uid: string;
-  undo: Undo;
-  images: Record<string, string>;
-}
+export interface UndoInput extends Subject, UndoOrder {}
 
-export interface WatchInput {
-  actor: Actor;
-  target: Target;
-  uid: string;
-  undo: Undo;
-  images: Record<string, string>;
+export interface WatchInput extends UndoInput {
   /** Rolling overrides given to `begin`, so that they are not taken for drift. */
   rolling: RollingStrategy | null;
   health: PodGuard | null;

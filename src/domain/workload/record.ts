@@ -11,7 +11,7 @@ import { limitsOf } from './canary.ts';
 import { fingerprint } from '../digest.ts';
 import { HELD_MIN_READY_SECONDS, HELD_PROGRESS_DEADLINE_SECONDS, RECORD_ANNOTATION } from '../names.ts';
 import type { Deployment } from './objects.types.ts';
-import type { Hold, Undo } from './types.ts';
+import type { Actor, Hold, Undo } from './types.ts';
 
 export const CHANGE_CAUSE_ANNOTATION = 'kubernetes.io/change-cause';
 /** Label on the workload that names the run whose record is there; see {@link recordToken}. */
@@ -60,7 +60,7 @@ export function recordState(deployment: Deployment): RecordState {
 }
 
 /** Value of {@link RECORD_LABEL} beside a record of this run. */
-export function recordToken(actor: { id: string; run: string }): string {
+export function recordToken(actor: Actor): string {
   return fingerprint([actor.id, actor.run]);
 }
 
@@ -92,7 +92,7 @@ export function holdOf(deployment: Deployment): Hold | null {
 }
 
 /** Whether the record was written by this very run of this release. */
-export function isOurs(record: ReleaseRecord, actor: { id: string; run: string }): boolean {
+export function isOurs(record: ReleaseRecord, actor: Actor): boolean {
   return record.id === actor.id && record.run === actor.run;
 }
 

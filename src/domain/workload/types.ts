@@ -7,6 +7,14 @@ export interface Target {
   name: string;
 }
 
+/** Which release is acting, so that no other's work is touched. */
+export interface Actor {
+  /** Workflow id. */
+  id: string;
+  /** Run id. */
+  run: string;
+}
+
 /** Everything needed to put the workload back, saved before the first write: in the workflow and on the object itself. */
 export interface Undo {
   /** Images before the release, by container (init containers included if the release changes them). */
