@@ -8,7 +8,7 @@ import { type MongoServer, programOnPath, startMongod } from '../test/e2e/backup
 import { manyCollections } from './backup/collections.ts';
 import { fill } from './backup/data.ts';
 import { measure } from './backup/processes.ts';
-import { backup, type Place, policyFor, restore } from './backup/slipway.ts';
+import { backup, build, type Place, policyFor, restore } from './backup/slipway.ts';
 import { collect, type Row, table } from './backup/table.ts';
 
 export interface BackupBenchOptions {
@@ -60,6 +60,7 @@ async function restoreRound(place: Place, server: MongoServer, rows: Rows, id: s
 
 /** Runs the benchmark and prints its tables. */
 export async function run({ size, runs, collections }: BackupBenchOptions): Promise<void> {
+  build();
   const directory = await mkdtemp(join(tmpdir(), 'slipway-bench-'));
   const server = await startMongod({ cacheGigabytes: 2 });
   const place: Place = { uri: server.uri, server: server.pid, directory };

@@ -1,5 +1,5 @@
 /**
- * Builds dist/: the command as a few small modules that start fast, the worker as a module beside its native packages,
+ * Builds dist/: command and engine as a few modules that start fast, the worker as a module beside its native packages,
  * and the workflows as the one script that Temporal's sandbox runs.
  */
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -20,8 +20,19 @@ const target = `node${engines.node.replace(/^\D*/, '')}`;
 const REQUIRE =
   "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 
-/** Modules that are processes of their own; the engine is started by the worker. */
-const SERVERS = ['worker', 'gateway', 'engine'];
+/** Modules that serve until they are stopped. */
+const SERVERS = ['worker', 'gateway'];
+
+/** The driver asks for these when a connection needs them; who wants them installs them beside us. */
+const DRIVER_EXTRAS = [
+  '@aws-sdk/credential-providers',
+  '@mongodb-js/zstd',
+  'gcp-metadata',
+  'kerberos',
+  'mongodb-client-encryption',
+  'snappy',
+  'socks',
+];
 
 const common = {
   bundle: true,
@@ -50,18 +61,19 @@ function separate(entry: string, output: string): Plugin {
   };
 }
 
-/** The command, with what it needs of its packages inside: one file is read faster than five hundred. */
-async function bundleCommand(): Promise<Metafile> {
+/** What is started often, with what it needs of its packages inside: one file is read faster than five hundred. */
+async function bundleWhole(name: 'cli' | 'engine', external: string[]): Promise<Metafile> {
   const { metafile } = await build({
     ...common,
-    entryPoints: [source('cli.ts')],
+    entryPoints: [source(`${name}.ts`)],
+    // What is imported when it is needed stays a file of its own.
     splitting: true,
     // Not the identifiers: errors and Temporal's serialisers know classes by their names.
     minifyWhitespace: true,
     minifySyntax: true,
-    chunkNames: 'chunks/[name]-[hash]',
-    plugins: SERVERS.map((name) => separate(`${name}.ts`, `../${name}.js`)),
-    external: ['@temporalio/worker', '@temporalio/core-bridge'],
+    chunkNames: `${name}/[name]-[hash]`,
+    plugins: SERVERS.map((server) => separate(`${server}.ts`, `../${server}.js`)),
+    external,
   });
   return metafile;
 }
@@ -91,7 +103,11 @@ function report(file: string): void {
 }
 
 rmSync(dist, { recursive: true, force: true });
-const bundles = [await bundleCommand(), ...(await Promise.all(SERVERS.filter(exists).map(bundleServer)))];
+const bundles = await Promise.all([
+  bundleWhole('cli', ['@temporalio/worker', '@temporalio/core-bridge']),
+  bundleWhole('engine', DRIVER_EXTRAS),
+  ...SERVERS.filter(exists).map(bundleServer),
+]);
 for (const { outputs } of bundles) {
   for (const file of Object.keys(outputs)) report(join(root, file));
 }

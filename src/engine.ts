@@ -2,117 +2,15 @@
  * The process that dumps and restores for a worker, one job a process; activities/backup/engine.ts starts it. It dies
  * with its worker: what it leaves then is what a killed worker leaves, and the next attempt sweeps it away.
  */
-import { ApplicationFailure } from '@temporalio/common';
-import { restoreDrill } from './activities/backup/drill.ts';
-import type { EngineFailure, EngineJob, FromEngine, ToEngine } from './activities/backup/engine.types.ts';
-import { backupFailureOf } from './activities/backup/failure.ts';
-import { carryOut, inspectRestore } from './activities/backup/restore.ts';
-import { takeBackup } from './activities/backup/take.ts';
-import type { SettingsSource } from './backups/settings.ts';
-import type { TransferProgress } from './domain/backup/types.ts';
-import { boundBuffers } from './engine/memory.ts';
-import { KubeError } from './kubernetes/errors.ts';
-import { Throttle } from './mongodb/throttle.ts';
+import module from 'node:module';
+import process from 'node:process';
 
-type Progress = Omit<TransferProgress, 'rate'>;
-
-/** Heartbeats go out once a second; more would only be copied for nothing. */
-const PROGRESS_MS = 250;
-
-const stopped = new AbortController();
-const throttle = new Throttle();
-const asked = new Map<number, PromiseWithResolvers<unknown>>();
-
-function send(message: FromEngine, sent?: () => void): void {
-  process.send?.(message, undefined, undefined, sent);
-}
-
-/** Secrets are read by the worker, which has the credentials for that. */
-function cluster(): SettingsSource['kube'] {
-  return {
-    get: (resource, namespace, name) => {
-      const id = asked.size + 1;
-      const answer = Promise.withResolvers<unknown>();
-      asked.set(id, answer);
-      send({ kind: 'get', id, resource, namespace, name });
-      return answer.promise as Promise<never>;
-    },
-  };
-}
-
-function reporter(): (progress: Progress) => void {
-  let last = 0;
-  let stage = '';
-  return (progress) => {
-    const now = performance.now();
-    if (progress.stage === stage && now - last < PROGRESS_MS) return;
-    last = now;
-    stage = progress.stage;
-    send({ kind: 'progress', progress });
-  };
-}
-
-function work(job: EngineJob, input: unknown, from: SettingsSource & { version: string }): Promise<unknown> {
-  const report = reporter();
-  const { signal } = stopped;
-  // The other end sends what its own activity was given, so the types hold.
-  switch (job) {
-    case 'takeBackup':
-      return takeBackup(input as Parameters<typeof takeBackup>[0], from, signal, report, throttle);
-    case 'inspectRestore':
-      return inspectRestore(input as Parameters<typeof inspectRestore>[0], from, signal, report);
-    case 'restore':
-      return carryOut(input as Parameters<typeof carryOut>[0], from, signal, report);
-    case 'restoreDrill':
-      return restoreDrill(input as Parameters<typeof restoreDrill>[0], from, signal, report);
-  }
-}
-
-async function start({ job, input, version, attempt, cluster: has }: Extract<ToEngine, { kind: 'start' }>) {
-  const from = { env: process.env, kube: has ? cluster() : null, version };
-  const end = () => process.exit(0);
-  try {
-    send({ kind: 'done', result: await work(job, input, from) }, end);
-  } catch (error) {
-    send({ kind: 'failed', failure: failureOf(backupFailureOf(error, attempt)) }, end);
-  }
-}
-
-function failureOf(error: unknown): EngineFailure {
-  const message = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof ApplicationFailure))
-    return { message, type: 'Error', nonRetryable: false, details: [] };
-  const { type, nonRetryable, details } = error;
-  return { message, type: type ?? 'Error', nonRetryable: nonRetryable ?? false, details: details ?? [] };
-}
-
-function receive(message: ToEngine): void {
-  switch (message.kind) {
-    case 'start':
-      void start(message);
-      break;
-    case 'throttle':
-      throttle.megabytesPerSecond = message.mbPerSecond ?? undefined;
-      break;
-    case 'cancel':
-      stopped.abort(new Error('cancelled'));
-      break;
-    case 'object':
-      asked.get(message.id)?.resolve(message.object);
-      break;
-    case 'refused': {
-      const { id, ...refused } = message;
-      asked.get(id)?.reject(new KubeError(refused));
-    }
-  }
-}
-
-if (!process.send) {
+if (process.send) {
+  // Compiling all that follows takes longer than to dump a small database; it is done once a machine.
+  module.enableCompileCache();
+  const { serve } = await import('./engine/serve.ts');
+  serve();
+} else {
   process.stderr.write('This is a part of `slipway worker`, which starts it when a backup needs it.\n');
-  process.exit(2);
+  process.exitCode = 2;
 }
-boundBuffers();
-process.on('message', receive);
-process.once('disconnect', () => process.exit(1));
-// A Ctrl-C reaches the whole group; the worker says when to stop.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);

@@ -1,16 +1,15 @@
 // Inserts documents as the bytes they are. The driver has no public way for that, but the class with which it builds its
 // own batches takes serialized documents; a missing or changed class is noticed here, at the start.
-import { createRequire } from 'node:module';
 import { BSON, type ClientSession, type Db, type Document } from 'mongodb';
+// @ts-expect-error: not described by types
+import * as commands from 'mongodb/lib/cmap/commands.js';
 import { bsonType, documentsOf, elements, field, rawDocument, rawElement } from './bson/raw.ts';
 
 interface DocumentSequence {
   push(document: object, bytes: Uint8Array): number;
 }
 
-const { DocumentSequence } = createRequire(import.meta.url)('mongodb/lib/cmap/commands') as {
-  DocumentSequence?: new (field: string) => DocumentSequence;
-};
+const { DocumentSequence } = commands as { DocumentSequence?: new (field: string) => DocumentSequence };
 if (typeof DocumentSequence?.prototype.push !== 'function') {
   throw new Error(
     'this version of the mongodb driver cannot send documents as they are; slipway is built for 7.9.0',
