@@ -58,7 +58,11 @@ export interface MongoServer {
 }
 
 /** A mongod of its own: a one-node replica set, or standalone. TTL deletion is off so that data holds still. */
-export async function startMongod({ replicaSet = true, cacheGigabytes = 0.5 } = {}): Promise<MongoServer> {
+export async function startMongod({
+  replicaSet = true,
+  cacheGigabytes = 0.5,
+  failPoints = false,
+} = {}): Promise<MongoServer> {
   const [binary, dbpath, port] = [
     await program('mongod'),
     await mkdtemp(join(tmpdir(), 'slipway-mongod-')),
@@ -75,6 +79,7 @@ export async function startMongod({ replicaSet = true, cacheGigabytes = 0.5 } = 
     String(cacheGigabytes),
   ];
   args.push('--setParameter', 'ttlMonitorEnabled=false', ...(replicaSet ? ['--replSet', 'rs0'] : []));
+  if (failPoints) args.push('--setParameter', 'enableTestCommands=1');
   const uri = `mongodb://127.0.0.1:${port}/?directConnection=true`;
   let child: ChildProcess;
   const launch = () => {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { DRILL_PREFIX } from '../../domain/backup/names.ts';
 import type { DrillInput, DrillResult } from '../../domain/backup/types.ts';
+import { connectForRestore } from '../../mongodb/connect.ts';
 import { restore } from '../../mongodb/restore.ts';
 import type { BackupManifest } from '../../specs/manifest.ts';
 import type { Report } from './context.ts';
@@ -31,30 +32,35 @@ export async function restoreDrill(
   const prefix = scratchPrefix(input);
   const started = performance.now();
   return await withArchive({ policy, backup: { id: backup } }, backup, from, ({ source, manifest }) =>
-    withMongo(drillServer(input), from, async (client) => {
-      const { restored, documents, bytes } = await restore(client, {
-        ...source,
-        id: engineId(prefix),
-        nsFrom: ['*'],
-        nsTo: [`${prefix}*`],
-        // What an earlier attempt had finished is made anew.
-        replace: true,
-        usersAndRoles: false,
-        signal,
-        onProgress: (progress) => report(progressOf(progress)),
-      });
-      const restoreMs = Math.round(performance.now() - started);
-      const differences = manifest ? differencesOf(manifest, restored) : [];
-      const place = policy.spec.drill?.into ? 'the scratch server' : 'the source server';
-      return {
-        into: `databases ${prefix}* of ${place}`,
-        restoreMs,
-        namespaces: restored.length,
-        documents,
-        bytes,
-        differences,
-      };
-    }),
+    withMongo(
+      drillServer(input),
+      from,
+      async (client) => {
+        const { restored, documents, bytes } = await restore(client, {
+          ...source,
+          id: engineId(prefix),
+          nsFrom: ['*'],
+          nsTo: [`${prefix}*`],
+          // What an earlier attempt had finished is made anew.
+          replace: true,
+          usersAndRoles: false,
+          signal,
+          onProgress: (progress) => report(progressOf(progress)),
+        });
+        const restoreMs = Math.round(performance.now() - started);
+        const differences = manifest ? differencesOf(manifest, restored) : [];
+        const place = policy.spec.drill?.into ? 'the scratch server' : 'the source server';
+        return {
+          into: `databases ${prefix}* of ${place}`,
+          restoreMs,
+          namespaces: restored.length,
+          documents,
+          bytes,
+          differences,
+        };
+      },
+      connectForRestore,
+    ),
   );
 }
 

@@ -5,6 +5,7 @@ import type { MongoClient } from 'mongodb';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
 import { momentClock } from '../../domain/point-in-time/moment.ts';
 import type { PlannedNamespace, RestorePlan, RestoreResult } from '../../domain/backup/types.ts';
+import { connectForRestore } from '../../mongodb/connect.ts';
 import { previewRestore, restore, type RestoreProgress } from '../../mongodb/restore.ts';
 import { namesIn } from '../../mongodb/restore/collections.ts';
 import type { RestoreItem } from '../../mongodb/restore/plan.ts';
@@ -128,26 +129,31 @@ export async function carryOut(
 ): Promise<RestoreResult> {
   const started = performance.now();
   return await withArchive(work.origin, work.archive, from, (opened) =>
-    withMongo(work.target.uriFrom, from, async (client) => {
-      const { source, name } = opened;
-      const { restored, documents, bytes } = await restore(client, {
-        ...source,
-        ...selectionOf(work.selection),
-        rollForward: rollForwardOf(opened, work.selection),
-        id: engineId(work.claimant),
-        replace: work.replace,
-        usersAndRoles: work.selection.users,
-        signal,
-        onProgress: (progress) => report(progressOf(progress)),
-      });
-      return {
-        archive: name,
-        namespaces: restored.length,
-        documents,
-        bytes,
-        ms: Math.round(performance.now() - started),
-      };
-    }),
+    withMongo(
+      work.target.uriFrom,
+      from,
+      async (client) => {
+        const { source, name } = opened;
+        const { restored, documents, bytes } = await restore(client, {
+          ...source,
+          ...selectionOf(work.selection),
+          rollForward: rollForwardOf(opened, work.selection),
+          id: engineId(work.claimant),
+          replace: work.replace,
+          usersAndRoles: work.selection.users,
+          signal,
+          onProgress: (progress) => report(progressOf(progress)),
+        });
+        return {
+          archive: name,
+          namespaces: restored.length,
+          documents,
+          bytes,
+          ms: Math.round(performance.now() - started),
+        };
+      },
+      connectForRestore,
+    ),
   );
 }
 

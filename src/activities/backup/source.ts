@@ -5,13 +5,14 @@ import { connectMongo } from '../../mongodb/connect.ts';
 import type { UriFrom } from '../../specs/backup.types.ts';
 import { resolveUri, type SettingsSource } from '../../backups/settings.ts';
 
-/** Connects, does the work, and closes whatever happens. */
+/** Connects in one of the ways of mongodb/connect.ts, does the work, and closes whatever happens. */
 export async function withMongo<T>(
   uriFrom: UriFrom,
   from: SettingsSource,
   work: (client: MongoClient) => Promise<T>,
+  connect: (uri: string) => Promise<MongoClient> = connectMongo,
 ): Promise<T> {
-  const client = await connectMongo(await resolveUri(uriFrom, from));
+  const client = await connect(await resolveUri(uriFrom, from));
   try {
     return await work(client);
   } finally {

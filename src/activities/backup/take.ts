@@ -2,6 +2,7 @@
 import { DRILL_PREFIX } from '../../domain/backup/names.ts';
 import type { BackupSummary } from '../../domain/backup/types.ts';
 import { type BackupProgress, createBackup } from '../../mongodb/backup.ts';
+import { connectToOneServer } from '../../mongodb/connect.ts';
 import { sweepRuns } from '../../mongodb/backup/catalog.ts';
 import type { Throttle } from '../../mongodb/throttle.ts';
 import { summaryOf } from '../../backups/verified.ts';
@@ -23,22 +24,26 @@ export async function takeBackup(
   const key = await resolveKey(policy, from);
   const storage = await openStorage(destination, from);
   try {
-    const manifest = await withMongo(source.uriFrom, from, (client) =>
-      createBackup(client, storage, {
-        policy: policy.metadata.name,
-        owner: `${workflow.id}/${workflow.run}`,
-        id,
-        compression,
-        key,
-        throttle,
-        signal,
-        toolVersion: `slipway ${from.version}`,
-        onProgress: (progress) => report(progressOf(progress)),
-        ...(source.databases === null ? {} : { databases: source.databases }),
-        include: source.include,
-        // What a killed drill has left is no data.
-        exclude: [...source.exclude, `${DRILL_PREFIX}*`],
-      }),
+    const manifest = await withMongo(
+      source.uriFrom,
+      from,
+      (client) =>
+        createBackup(client, storage, {
+          policy: policy.metadata.name,
+          owner: `${workflow.id}/${workflow.run}`,
+          id,
+          compression,
+          key,
+          throttle,
+          signal,
+          toolVersion: `slipway ${from.version}`,
+          onProgress: (progress) => report(progressOf(progress)),
+          ...(source.databases === null ? {} : { databases: source.databases }),
+          include: source.include,
+          // What a killed drill has left is no data.
+          exclude: [...source.exclude, `${DRILL_PREFIX}*`],
+        }),
+      connectToOneServer,
     );
     return summaryOf(manifest, storage.location);
   } finally {

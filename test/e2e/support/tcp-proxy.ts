@@ -5,9 +5,14 @@ export class TcpProxy {
   readonly port: number;
   readonly #server: Server;
   readonly #sockets: Set<Socket>;
-  readonly #state: { cut: boolean };
+  readonly #state: { cut: boolean; frozen: boolean };
 
-  private constructor(port: number, server: Server, sockets: Set<Socket>, state: { cut: boolean }) {
+  private constructor(
+    port: number,
+    server: Server,
+    sockets: Set<Socket>,
+    state: { cut: boolean; frozen: boolean },
+  ) {
     this.port = port;
     this.#server = server;
     this.#sockets = sockets;
@@ -16,9 +21,10 @@ export class TcpProxy {
 
   static async start(target: number): Promise<TcpProxy> {
     const sockets = new Set<Socket>();
-    const state = { cut: false };
+    const state = { cut: false, frozen: false };
     const server = createServer((near) => {
       if (state.cut) return void near.destroy();
+      if (state.frozen) return void sockets.add(near.on('error', () => undefined));
       const far = connect(target, '127.0.0.1');
       for (const [socket, other] of [
         [near, far],
@@ -44,8 +50,15 @@ export class TcpProxy {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** From now on nothing comes through, and nobody is told: as when a cable is pulled. */
+  freeze(): void {
+    for (const socket of this.#sockets) socket.unpipe().pause();
+    this.#state.frozen = true;
+  }
+
   mend(): void {
     this.#state.cut = false;
+    this.#state.frozen = false;
   }
 
   async stop(): Promise<void> {
