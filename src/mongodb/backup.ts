@@ -5,7 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { MongoClient } from 'mongodb';
-import { backupId, type BackupManifest } from '../specs/manifest.ts';
+import { backupId } from '../specs/manifest-fields.ts';
+import type { BackupManifest } from '../specs/manifest.ts';
 import { streamOf } from '../storage/channel.ts';
 import { type Bytes, compress, type Compression, compressionSuffix } from '../storage/compression.ts';
 import { encrypt, type EncryptionKey } from '../storage/encryption.ts';

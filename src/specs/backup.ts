@@ -1,107 +1,15 @@
 /** The schema of `backup.yaml`, and the way from its text to a {@link BackupPolicy}. */
 import * as z from 'zod';
+import { destination } from './backup-destination.ts';
+import { environmentVariable, namespace, path, secretKey, secretName } from './backup-secrets.ts';
+import { source, uriFrom } from './backup-source.ts';
 import type { BackupPolicy } from './backup.types.ts';
 import { check } from './check.ts';
 import { refuseCredentials } from './credentials.ts';
 import { cronFields } from './cron.ts';
-import {
-  allowed,
-  dnsLabel,
-  dnsSubdomain,
-  duration,
-  fields,
-  flag,
-  imageReference,
-  text,
-  wholeNumber,
-} from './fields.ts';
+import { allowed, dnsLabel, duration, fields, text, wholeNumber } from './fields.ts';
+import { oneOf, sentence } from './rules.ts';
 import { readDocument } from './yaml.ts';
-
-function sentence(context: z.core.$RefinementCtx, path: PropertyKey[], message: string): void {
-  context.addIssue({ code: 'custom', path, message, params: { sentence: true } });
-}
-
-/** Exactly one of `kinds` is given; otherwise a problem that names them. */
-function oneOf<T extends Record<string, unknown>>(kinds: (keyof T & string)[], what: string) {
-  return (value: T, context: z.core.$RefinementCtx) => {
-    const given = kinds.filter((kind) => value[kind] !== undefined);
-    if (given.length === 1) return;
-    const found = given.length === 0 ? 'none of them' : given.join(' and ');
-    sentence(context, [], `found ${found}; allowed: exactly one of ${kinds.join(', ')}${what}`);
-  };
-}
-
-const environmentVariable = () =>
-  text(
-    'the name of an environment variable of the worker, such as MONGODB_URI (not its value)',
-    128,
-    /^[A-Za-z_][A-Za-z0-9_]*$/,
-  );
-const secretKey = () => text('a key of the Secret, such as mongo-password', 253, /^[-._a-zA-Z0-9]+$/);
-const secretName = () => dnsSubdomain('the name of a Secret');
-const namespace = () => dnsLabel('a namespace');
-const path = (what: string) => text(`${what}, beginning with /`, 1024, /^\/[^\0]*$/);
-
-const uriSecret = fields({
-  namespace: namespace(),
-  name: secretName(),
-  key: secretKey().describe('Holds the password when host is given, else the whole connection string.'),
-  host: text(
-    'one or more hosts such as mongodb-0.mongodb:27017, comma separated, without user and password',
-    1024,
-    /^[A-Za-z0-9.-]+(:\d{1,5})?(,[A-Za-z0-9.-]+(:\d{1,5})?)*$/,
-  ).optional(),
-  username: text('a user name of up to 128 characters', 128).optional(),
-  authSource: text('the database that knows the user, such as admin', 63).optional(),
-  replicaSet: text('the name of the replica set', 128, /^[\w.-]+$/).optional(),
-  tls: flag().optional(),
-  srv: flag().optional().describe('Look the hosts up by DNS, as mongodb+srv:// does.'),
-}).superRefine((value, context) => {
-  const needsHost = (['username', 'authSource', 'replicaSet', 'tls', 'srv'] as const).filter(
-    (name) => value[name] !== undefined,
-  );
-  if (value.host === undefined && needsHost.length > 0) {
-    sentence(
-      context,
-      ['host'],
-      `missing; needed with ${needsHost.join(', ')}, for then the key holds a password only`,
-    );
-  }
-  if (value.host !== undefined && value.username === undefined) {
-    sentence(context, ['username'], 'missing; needed with host, for then the key holds a password only');
-  }
-});
-
-const uriFrom = fields({
-  env: environmentVariable().optional(),
-  secret: uriSecret.optional(),
-}).superRefine(oneOf(['env', 'secret'], ''));
-
-const database = text(
-  'a database name of up to 63 characters, without / \\ . " $ * < > : | ? or spaces',
-  63,
-  /^[^/\\. "$*<>:|?\0]+$/,
-);
-const pattern = text(
-  'a namespace such as shop.orders, with * for any text, such as shop.* or *.cache_*',
-  255,
-  /^[^.\0]+\..+$/,
-);
-
-const source = fields({
-  uriFrom: uriFrom.describe('Where the worker finds the connection string; never the string itself.'),
-  databases: z
-    .array(database, allowed('a list of database names'))
-    .min(1, allowed('at least one database; leave the field out to back up all'))
-    .nullable()
-    .default(null),
-  include: z.array(pattern, allowed('a list of namespaces such as shop.*')).default([]),
-  exclude: z.array(pattern, allowed('a list of namespaces such as shop.cache_*')).default([]),
-}).superRefine((value, context) => {
-  if (value.databases !== null && value.include.length > 0) {
-    sentence(context, ['include'], 'does not go with databases; write databases as patterns, such as shop.*');
-  }
-});
 
 const timezone = z
   .string(allowed('an IANA time zone such as Europe/Berlin or UTC'))
@@ -130,89 +38,14 @@ const schedule = fields({
     })
     .optional(),
   timezone,
-}).superRefine(oneOf(['at', 'cron'], ''));
-
-const s3Credentials = fields({
-  env: fields({
-    accessKeyId: environmentVariable(),
-    secretAccessKey: environmentVariable(),
-    sessionToken: environmentVariable().optional(),
-  }).optional(),
-  secret: fields({
-    namespace: namespace(),
-    name: secretName(),
-    accessKeyIdKey: secretKey(),
-    secretAccessKeyKey: secretKey(),
-  }).optional(),
-}).superRefine(oneOf(['env', 'secret'], ''));
-
-const s3 = fields({
-  endpoint: z
-    .string(allowed('the address of an S3 server, such as https://s3.example.com'))
-    .refine(isEndpoint, allowed('the address of an S3 server, such as https://s3.example.com'))
-    .nullable()
-    .default(null),
-  region: text('a region such as eu-central-1', 64, /^[a-z0-9-]+$/).default('us-east-1'),
-  bucket: text(
-    'a bucket name: 3 to 63 lower-case letters, digits, dashes and dots',
-    63,
-    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
-  ),
-  prefix: z
-    .string(allowed('a prefix such as backups/shop'))
-    .max(512, allowed('a prefix of up to 512 characters'))
-    .transform((value) => value.replaceAll(/^\/+|\/+$/g, ''))
-    .default(''),
-  forcePathStyle: flag().optional(),
-  credentialsFrom: s3Credentials.nullable().default(null),
-}).transform((value) => ({ ...value, forcePathStyle: value.forcePathStyle ?? value.endpoint !== null }));
-
-function isEndpoint(value: string): boolean {
-  if (!URL.canParse(value)) return false;
-  const { protocol, username, password, search, hash } = new URL(value);
-  return /^https?:$/.test(protocol) && username === '' && password === '' && search === '' && hash === '';
-}
-
-const quantities = z.partialRecord(
-  z.enum(['cpu', 'memory', 'ephemeral-storage'], allowed('cpu, memory or ephemeral-storage')),
-  text('a quantity such as 500m or 512Mi', 32, /^\d+(\.\d+)?([mkKMGTPE]|[KMGTPE]i)?$/),
-);
-
-const job = fields({
-  namespace: namespace(),
-  image: imageReference(),
-  pvc: dnsSubdomain('the name of a PersistentVolumeClaim'),
-  mountPath: path('a directory').default('/backup'),
-  serviceAccount: dnsSubdomain('the name of a ServiceAccount').nullable().default(null),
-  backoffLimit: wholeNumber(0, 20).default(2),
-  deadline: duration(60_000).default('6h'),
-  ttl: duration(60_000)
-    .default('7d')
-    .describe(
-      'Finished Jobs are deleted after this time by the cluster itself; the history limits delete them earlier.',
-    ),
-  history: fields({
-    successful: wholeNumber(0, 100).default(3),
-    failed: wholeNumber(0, 100).default(3),
-  }).prefault({}),
-  resources: fields({
-    requests: quantities.default({ cpu: '100m', memory: '256Mi' }),
-    limits: quantities.default({ memory: '512Mi' }),
-  }).prefault({}),
-});
-
-const destination = fields({
-  directory: path('a directory of the worker').optional(),
-  s3: s3.optional(),
-  job: job.optional(),
-}).superRefine(oneOf(['directory', 's3', 'job'], ''));
+}).superRefine(oneOf(['at', 'cron']));
 
 const encryption = fields({
   keyFrom: fields({
     env: environmentVariable().optional(),
     file: path('a file of the worker').optional(),
     secret: fields({ namespace: namespace(), name: secretName(), key: secretKey() }).optional(),
-  }).superRefine(oneOf(['env', 'file', 'secret'], '')),
+  }).superRefine(oneOf(['env', 'file', 'secret'])),
 });
 
 const KEEPERS = ['days', 'last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;
@@ -250,7 +83,7 @@ const pointInTime = fields({
     ),
 }).describe('Continuous slices of the oplog, so that any moment can be restored. Needs a replica set.');
 
-const spec = fields({
+const body = fields({
   source,
   schedule,
   destination,
@@ -273,7 +106,10 @@ const spec = fields({
     .nullable()
     .default(null),
   pointInTime: pointInTime.nullable().default(null),
-}).superRefine((value, context) => {
+});
+
+/** In a Job mongodump does the work: what it cannot do is refused. */
+function jobRules(value: z.output<typeof body>, context: z.core.$RefinementCtx): void {
   const { job: inCluster } = value.destination;
   if (inCluster === undefined) return;
   const needed = `destination.job: the Job reads the password from a Secret of its own namespace (${inCluster.namespace})`;
@@ -307,13 +143,13 @@ const spec = fields({
   if (value.compression === 'zstd') {
     sentence(context, ['compression'], 'found "zstd"; allowed with destination.job: none or gzip');
   }
-});
+}
 
-export const backupPolicySchema = fields({
+const backupPolicySchema = fields({
   apiVersion: z.literal('slipway/v1', allowed('slipway/v1')),
   kind: z.literal('BackupPolicy', allowed('BackupPolicy')),
   metadata: fields({ name: dnsLabel('a name for the policy') }),
-  spec,
+  spec: body.superRefine(jobRules),
 });
 
 export interface ParsePolicyOptions {

@@ -1,11 +1,8 @@
 // What a backup by mongodump in a Job says about itself: `ID.manifest.json` on the claim, written last. It holds less than
 // the manifest of Slipway's own engine, for the tools of the image tell less; and it never says more than was proven.
 import { z } from 'zod';
-import { backupId } from './manifest.ts';
+import { backupId, count, storedFile, time } from './manifest-fields.ts';
 import { checkStrictly, readJson } from './strict-json.ts';
-
-const count = z.int().nonnegative();
-const time = z.iso.datetime();
 
 const jobManifestSchema = z.strictObject({
   kind: z.literal('slipway-job-backup'),
@@ -14,12 +11,7 @@ const jobManifestSchema = z.strictObject({
   policy: z.string().min(1),
   /** Workflow id and run id. */
   owner: z.string().min(1),
-  archive: z.strictObject({
-    name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/),
-    size: count,
-    sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'),
-    compression: z.enum(['none', 'gzip']),
-  }),
+  archive: storedFile.extend({ compression: z.enum(['none', 'gzip']) }),
   /** As mongodump counted them. */
   namespaces: count,
   documents: count,

@@ -1,20 +1,19 @@
 // What a backup says about itself. The file `ID.manifest.json` beside an archive is what makes it a backup; it is
 // written last, after the archive was read back and proven. It holds no address, no user and no secret.
 import { z } from 'zod';
+import {
+  backupId,
+  clusterTime,
+  compression,
+  count,
+  encryption,
+  hexDigits,
+  storedFile,
+  time,
+} from './manifest-fields.ts';
 import { checkStrictly, readJson } from './strict-json.ts';
 
-const hexDigits = (digits: number) =>
-  z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `${digits} hexadecimal digits`);
-const count = z.int().nonnegative();
-const time = z.iso.datetime();
-const clusterTime = z.strictObject({ t: count, i: count });
-
-/** Letters, digits and `._-`: the name is part of file names. */
-export const backupId = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,150}$/, 'letters, digits and ._-, at most 151');
-
-export const manifestNamespace = z.strictObject({
+const manifestNamespace = z.strictObject({
   db: z.string(),
   /** As the archive's blocks name it: `system.buckets.X` for a time-series X. */
   collection: z.string(),
@@ -37,12 +36,9 @@ export const manifestSchema = z.strictObject({
   policy: z.string().min(1),
   /** Which run made it, for example a workflow's id and run: a repeated run finds its own backup. */
   owner: z.string().min(1),
-  archive: z.strictObject({
-    name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/),
-    size: count,
-    sha256: hexDigits(64),
-    compression: z.enum(['none', 'gzip', 'zstd']),
-    encryption: z.strictObject({ keyId: hexDigits(16) }).optional(),
+  archive: storedFile.extend({
+    compression,
+    encryption: encryption.optional(),
     /** SHA-256 of the uncompressed archive up to its first block, which no CRC of the format protects. */
     preludeSha256: hexDigits(64),
   }),
