@@ -1,7 +1,8 @@
 /** What a process needs to work with one cluster, opened once and shared by all its activities. */
-import { KubeClient, type KubeClientOptions } from './client.ts';
+import { KubeClient } from './client.ts';
 import { connect, type ConnectionOptions } from './connection.ts';
 import { NamespaceCaches } from './namespace-cache.ts';
+import type { RequestsOptions } from './requests.ts';
 
 export interface Kube {
   client: KubeClient;
@@ -12,7 +13,7 @@ export interface Kube {
 
 /** Opens the cluster of a kubeconfig, or the pod's own. Throws Error when there is no usable configuration. */
 export async function openKube(
-  options: ConnectionOptions & Omit<KubeClientOptions, 'connection'> = {},
+  options: ConnectionOptions & Omit<RequestsOptions, 'connection'> = {},
 ): Promise<Kube> {
   return kubeOf(new KubeClient({ ...options, connection: await connect(options) }));
 }
