@@ -14,14 +14,14 @@ import {
   type ListFilter,
   listReleases,
   type PastRelease,
-} from './client/listing.ts';
-import { type WaitOptions, waitForOutcome } from './client/outcome.ts';
-import { waitingReleases } from './client/line.ts';
+} from './client/release/listing.ts';
+import { type WaitOptions, waitForOutcome } from './client/release/outcome.ts';
+import { waitingReleases } from './client/release/line.ts';
 import { type SetupOptions, type SetupResult, setup } from './client/setup.ts';
-import type { ReleaseRef } from './client/ref.ts';
-import { type StartRequest, type Started, startRelease } from './client/start.ts';
-import { updateError } from './client/update-error.ts';
-import { type ReleaseView, viewRelease } from './client/view.ts';
+import type { ReleaseRef } from './client/release/ref.ts';
+import { type StartRequest, type Started, startRelease } from './client/release/start.ts';
+import { updateError } from './client/release/update-error.ts';
+import { type ReleaseView, viewRelease } from './client/release/view.ts';
 import { releaseId } from './domain/names.ts';
 import type {
   AlertNotice,
@@ -35,12 +35,12 @@ import type { Target } from './domain/workload/types.ts';
 
 export type { ConnectOptions } from './client/connection.ts';
 export * from './client/errors.ts';
-export type { ListedRelease, ListFilter, PastRelease } from './client/listing.ts';
-export type { Progress, WaitOptions } from './client/outcome.ts';
+export type { ListedRelease, ListFilter, PastRelease } from './client/release/listing.ts';
+export type { Progress, WaitOptions } from './client/release/outcome.ts';
 export type { SetupOptions, SetupResult } from './client/setup.ts';
-export type { ReleaseRef } from './client/ref.ts';
-export type { OnConflict, Started, StartRequest } from './client/start.ts';
-export type { Execution, ReleaseView } from './client/view.ts';
+export type { ReleaseRef } from './client/release/ref.ts';
+export type { OnConflict, Started, StartRequest } from './client/release/start.ts';
+export type { Execution, ReleaseView } from './client/release/view.ts';
 
 /** Longest wait for the durable acceptance of a signal, in milliseconds. */
 const SIGNAL_MS = 3_000;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunRef } from '../../src/client/backup.ts';
-import { scheduleOptions } from '../../src/client/schedule-spec.ts';
+import { scheduleOptions } from '../../src/client/backup/schedule-spec.ts';
 import type {
   BackupStatus,
   DrillStatus,

@@ -1,9 +1,9 @@
 /** Releases from Temporal's index: what runs, and what was. The index lags the truth by up to about a second. */
 import type { WorkflowExecutionInfo } from '@temporalio/client';
-import { releaseId, WORKFLOW } from '../domain/names.ts';
-import type { Outcome, Phase } from '../domain/release/types.ts';
-import { type Api, SERVER_MS } from './api.ts';
-import { attribute, memoOf, quoted } from './attributes.ts';
+import { releaseId, WORKFLOW } from '../../domain/names.ts';
+import type { Outcome, Phase } from '../../domain/release/types.ts';
+import { type Api, SERVER_MS } from '../api.ts';
+import { attribute, memoOf, quoted } from '../attributes.ts';
 import { type Execution, executionOf, outcomeOf, phaseOf, viewClosed } from './view.ts';
 
 const LIST_LIMIT = 1_000;

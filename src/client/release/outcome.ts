@@ -2,11 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowFailedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import type { ReleaseStatus, ReplacedRelease } from '../domain/release/types.ts';
-import type { Api } from './api.ts';
-import { memoOf } from './attributes.ts';
-import { isTransient, plainError } from './connection.ts';
-import { SlipwayError } from './errors.ts';
+import type { ReleaseStatus, ReplacedRelease } from '../../domain/release/types.ts';
+import type { Api } from '../api.ts';
+import { memoOf } from '../attributes.ts';
+import { isTransient, plainError } from '../connection.ts';
+import { SlipwayError } from '../errors.ts';
 import { replacedRelease, viewReplaced, waitingReleases } from './line.ts';
 import type { ReleaseRef } from './ref.ts';
 import { runByKey } from './start.ts';

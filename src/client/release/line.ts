@@ -1,10 +1,11 @@
 /** Who stands in line for a workload, and what became of those who left it without being started. */
 import { WorkflowFailedError } from '@temporalio/client';
-import { releaseQueueId } from '../domain/names.ts';
-import type { QueueStatus, ReplacedRelease } from '../domain/release/types.ts';
-import { type Api, QUERY_MS, SERVER_MS } from './api.ts';
-import { quoted } from './attributes.ts';
+import { releaseQueueId } from '../../domain/names.ts';
+import type { QueueStatus, ReplacedRelease } from '../../domain/release/types.ts';
+import { type Api, QUERY_MS, SERVER_MS } from '../api.ts';
+import { quoted } from '../attributes.ts';
 import type { ReleaseRef } from './ref.ts';
+import { statusWithoutRun } from './status-without-run.ts';
 import { describe, type ReleaseView } from './view.ts';
 
 /** Lines that are over and are asked whether they knew a release; the last one nearly always does. */
@@ -50,40 +51,22 @@ export async function replacedRelease(
 export function viewReplaced({ id, key }: ReleaseRef, replaced: ReplacedRelease): ReleaseView {
   const [, namespace = '', ...rest] = id.split('.');
   const { by, why, at, image, starter, releaseReason } = replaced;
-  const nothing = { hash: null, pods: 0, ready: 0 };
-  return {
-    source: 'result',
-    execution: 'completed',
-    note: null,
-    status: {
-      id,
-      run: '',
-      namespace,
-      workload: rest.join('.'),
-      image,
-      reason: `superseded by ${by} while it stood in line: ${why}; nothing had been changed`,
-      releaseReason,
-      starter,
-      key,
-      phase: 'superseded',
-      step: null,
-      plan: null,
-      stable: { ...nothing, image: '' },
-      canary: { ...nothing, image, weight: 0 },
-      gate: null,
-      paused: null,
-      outcome: 'superseded',
-      deadline: null,
-      next: null,
-      findings: [],
-      problems: [],
-      drift: [],
-      alerts: [],
-      timeline: [],
-      startedAt: at,
-      finishedAt: at,
-    },
-  };
+  const status = statusWithoutRun({
+    id,
+    run: '',
+    namespace,
+    workload: rest.join('.'),
+    image,
+    reason: `superseded by ${by} while it stood in line: ${why}; nothing had been changed`,
+    releaseReason,
+    starter,
+    key,
+    phase: 'superseded',
+    outcome: 'superseded',
+    startedAt: at,
+    finishedAt: at,
+  });
+  return { source: 'result', execution: 'completed', note: null, status };
 }
 
 async function askLine(api: Api, id: string): Promise<QueueStatus | null> {

@@ -1,13 +1,13 @@
 /** Commands to the workflow that stores slices of the oplog: it follows its policy, and rests while that is paused. */
 import { WorkflowNotFoundError } from '@temporalio/common';
-import { BACKUP_WORKFLOW, slicesId } from '../domain/backup/names.ts';
-import { TASK_QUEUE } from '../domain/names.ts';
-import type { Rest, SlicesInput, SlicesStatus } from '../domain/point-in-time/types.ts';
-import type { BackupPolicy } from '../specs/backup.types.ts';
-import { type Api, SERVER_MS } from './api.ts';
-import { type RunView, viewRun } from './backup-run.ts';
+import { BACKUP_WORKFLOW, slicesId } from '../../domain/backup/names.ts';
+import { TASK_QUEUE } from '../../domain/names.ts';
+import type { Rest, SlicesInput, SlicesStatus } from '../../domain/point-in-time/types.ts';
+import type { BackupPolicy } from '../../specs/backup.types.ts';
+import { type Api, SERVER_MS } from '../api.ts';
+import { type RunView, viewRun } from './run-view.ts';
 import { PHASE, POLICY } from './schedule-spec.ts';
-import { SlipwayError } from './errors.ts';
+import { SlipwayError } from '../errors.ts';
 
 /** Starts it, changes it or stops it, as the policy says. Needs no worker. */
 export async function applySlices(

@@ -2,10 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, defaultPayloadConverter, WorkflowNotFoundError } from '@temporalio/common';
-import type { TransferProgress } from '../domain/backup/types.ts';
-import { type Api, QUERY_MS, SERVER_MS } from './api.ts';
-import { isTransient } from './connection.ts';
-import { SlipwayError } from './errors.ts';
+import type { TransferProgress } from '../../domain/backup/types.ts';
+import { type Api, QUERY_MS, SERVER_MS } from '../api.ts';
+import { isTransient } from '../connection.ts';
+import { SlipwayError } from '../errors.ts';
 
 export interface RunView<Status> {
   id: string;

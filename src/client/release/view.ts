@@ -2,11 +2,12 @@
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { WorkflowFailedError } from '@temporalio/client';
 import { TerminatedFailure, WorkflowNotFoundError } from '@temporalio/common';
-import type { Outcome, Phase, ReleaseStatus } from '../domain/release/types.ts';
-import { type Api, QUERY_MS, SERVER_MS } from './api.ts';
-import { attribute, type Info, memoOf } from './attributes.ts';
-import { messageOf } from './connection.ts';
-import { NoRelease } from './errors.ts';
+import type { Outcome, Phase, ReleaseStatus } from '../../domain/release/types.ts';
+import { type Api, QUERY_MS, SERVER_MS } from '../api.ts';
+import { attribute, type Info, memoOf } from '../attributes.ts';
+import { messageOf } from '../connection.ts';
+import { NoRelease } from '../errors.ts';
+import { statusWithoutRun } from './status-without-run.ts';
 
 export type Execution = 'running' | 'completed' | 'cancelled' | 'terminated' | 'failed' | 'timed-out';
 
@@ -147,8 +148,7 @@ export function outcomeOf(info: Info): Outcome | null {
 export function statusFromIndex(info: Info): ReleaseStatus {
   const memo = memoOf(info);
   const outcome = outcomeOf(info);
-  const unknown = { hash: null, pods: 0, ready: 0, image: '' };
-  return {
+  return statusWithoutRun({
     id: info.workflowId,
     run: info.runId,
     namespace: attribute(info, 'SlipwayNamespace') ?? '',
@@ -159,23 +159,10 @@ export function statusFromIndex(info: Info): ReleaseStatus {
     starter: memo.starter,
     key: memo.key,
     phase: outcome ?? phaseOf(info) ?? 'preflight',
-    step: null,
-    plan: null,
-    stable: unknown,
-    canary: { ...unknown, weight: 0 },
-    gate: null,
-    paused: null,
     outcome,
-    deadline: null,
-    next: null,
-    findings: [],
-    problems: [],
-    drift: [],
-    alerts: [],
-    timeline: [],
     startedAt: info.startTime.toISOString(),
     finishedAt: info.closeTime?.toISOString() ?? null,
-  };
+  });
 }
 
 /** `release.<namespace>.<name>`: namespaces have no dots, workload names may. */

@@ -6,16 +6,16 @@ import {
   type ScheduleSpec,
 } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { BACKUP_WORKFLOW, backupScheduleId } from '../domain/backup/names.ts';
-import type { BackupInput } from '../domain/backup/types.ts';
-import { TASK_QUEUE } from '../domain/names.ts';
+import { BACKUP_WORKFLOW, backupScheduleId } from '../../domain/backup/names.ts';
+import type { BackupInput } from '../../domain/backup/types.ts';
+import { TASK_QUEUE } from '../../domain/names.ts';
 import {
   type Calendar,
   catchupWindow,
   type ScheduleTimes,
   scheduleTimes,
-} from '../domain/backup/schedule.ts';
-import type { BackupPolicy } from '../specs/backup.types.ts';
+} from '../../domain/backup/schedule.ts';
+import type { BackupPolicy } from '../../specs/backup.types.ts';
 
 /** A run that is stuck for so long is ended, so that it cannot keep the schedule from starting the next one for ever. */
 const LONGEST_RUN = '3d';

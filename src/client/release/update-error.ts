@@ -1,8 +1,8 @@
 import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import { type Api, UPDATE_MS } from './api.ts';
-import { isTransient, messageOf, plainError } from './connection.ts';
-import { NoAnswer, Refused } from './errors.ts';
+import { type Api, UPDATE_MS } from '../api.ts';
+import { isTransient, messageOf, plainError } from '../connection.ts';
+import { NoAnswer, Refused } from '../errors.ts';
 import { noRelease } from './view.ts';
 
 const ENDED = /^AcceptedUpdateCompletedWorkflow$/;
