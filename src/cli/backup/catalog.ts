@@ -1,100 +1,23 @@
-/** `backup list|show|verify|prune`: read from the destination itself, so that they work when all else is gone. */
+/** `backup list|show|slices|verify`: read from the destination itself. */
 import { drillRecords } from '../../backups/notes.ts';
-import { prune as pruneNow, retentionVerdicts } from '../../backups/retention.ts';
-import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
-import { consistencyText, dataTime, verifiedBackups } from '../../backups/verified.ts';
-import { momentLabel } from '../../domain/point-in-time/moment.ts';
+import { reachOf } from '../../backups/slices.ts';
+import { consistencyText, dataTime } from '../../backups/verified.ts';
 import { bytesText, durationText } from '../../domain/backup/view.ts';
+import { momentLabel } from '../../domain/point-in-time/moment.ts';
 import { type CatalogEntry, listBackups, readManifest, verifyBackup } from '../../mongodb/backup/catalog.ts';
-import { reachOf, sliceVerdict } from '../../backups/slices.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
-import { DirectoryStorage } from '../../storage/directory.ts';
-import type { EncryptionKey } from '../../storage/encryption.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { EXIT } from '../exit.ts';
 import { badInput, Failure } from '../failure.ts';
 import { type Format, printData } from '../output.ts';
 import { stamp, table } from '../render/text.ts';
 import type { Session } from '../session.ts';
-import { atClaim, type Claim, listClaim, pruneClaim, showClaim, verifyClaim } from './claim.ts';
-import { policyOf, type WhichPolicy } from './policy-file.ts';
-import { reachLines, reachRow, sliceVerdictLines } from './slices.ts';
+import { type Claim, listClaim, showClaim, verifyClaim } from './claim.ts';
+import { atPlace, type PlaceFlags } from './place.ts';
+import { reachLines, reachRow } from './slices.ts';
 
-export interface CatalogFlags extends WhichPolicy {
-  directory?: string;
+export interface CatalogFlags extends PlaceFlags {
   output?: Format;
-}
-
-export interface PruneFlags extends WhichPolicy {
-  dryRun?: boolean;
-  yes?: boolean;
-  output?: Format;
-}
-
-interface Place {
-  storage: Storage;
-  /** `null`: everything in the directory. */
-  policy: BackupPolicy | null;
-  key: EncryptionKey | undefined;
-}
-
-/** Opens the destination as this process sees it: its directory, its variables; or the claim of a destination.job. */
-async function atPlace<T>(
-  session: Session,
-  flags: CatalogFlags,
-  useClaim: (claim: Claim) => Promise<T>,
-  use: (place: Place) => Promise<T>,
-): Promise<T> {
-  if (flags.directory !== undefined) {
-    if (flags.policy !== undefined || flags.file !== undefined) {
-      throw badInput('--directory: does not go with --policy and --file, which say where to look');
-    }
-    return await use({ storage: new DirectoryStorage(flags.directory), policy: null, key: undefined });
-  }
-  const policy = await policyOf(session, flags);
-  if ('job' in policy.spec.destination) return await atClaim(session, policy, useClaim);
-  return await withSettings(session, policy, async (from) => {
-    const storage = await openStorage(policy.spec.destination, from);
-    try {
-      return await use({ storage, policy, key: await resolveKey(policy, from).catch(() => undefined) });
-    } finally {
-      await storage.close();
-    }
-  });
-}
-
-/** Secrets are read with the person's own kubeconfig, and only when the policy names some. */
-async function withSettings<T>(
-  session: Session,
-  policy: BackupPolicy,
-  use: (from: SettingsSource) => Promise<T>,
-): Promise<T> {
-  const { destination, encryption } = policy.spec;
-  if (!JSON.stringify([destination, encryption]).includes('"secret"'))
-    return await use({ env: session.env, kube: null });
-  const kube = await session.openKube({});
-  try {
-    return await use({ env: session.env, kube: kube.client });
-  } finally {
-    kube.close();
-  }
-}
-
-export async function newestBackup(session: Session, policy: BackupPolicy): Promise<string> {
-  return await withSettings(session, policy, async (from) => {
-    const storage = await openStorage(policy.spec.destination, from);
-    try {
-      const [newest] = await verifiedBackups(storage, policy.metadata.name);
-      if (newest) return newest.id;
-      throw new Failure(
-        'no-backup',
-        EXIT.failed,
-        `policy ${policy.metadata.name} has no verified backup at ${storage.location}`,
-      );
-    } finally {
-      await storage.close();
-    }
-  });
 }
 
 export async function list(session: Session, flags: CatalogFlags): Promise<void> {
@@ -260,48 +183,4 @@ export async function verify(
     await printData(session, flags.output, results);
     return results.every(({ whole }) => whole) ? EXIT.ok : EXIT.failed;
   });
-}
-
-export async function prune(session: Session, flags: PruneFlags): Promise<number> {
-  const onClaim = (claim: Claim) => pruneClaim(session, claim, flags);
-  return await atPlace(session, flags, onClaim, async ({ storage, policy }) => {
-    if (!policy) return EXIT.badInput;
-    const clocks = [{ name: 'this machine', time: session.now() }];
-    const verdicts = await retentionVerdicts(storage, policy, clocks);
-    const doomed = verdicts.filter(({ verdict }) => verdict === 'delete');
-    const gone = new Set(doomed.map(({ id }) => id));
-    const stay = (await verifiedBackups(storage, policy.metadata.name)).filter(({ id }) => !gone.has(id));
-    const slices = await sliceVerdict(storage, policy, stay, clocks);
-    const data = flags.output !== undefined;
-    if (!data) {
-      const rows = verdicts.map(({ id, verdict, reasons }) => [id, verdict, reasons.join('; ')]);
-      for (const line of table([['BACKUP', 'VERDICT', 'REASON'], ...rows])) session.out(line);
-      for (const line of sliceVerdictLines(slices)) session.out(line);
-    }
-    const what = countText(doomed.length, slices.doomed.length);
-    if (flags.dryRun || what === null) {
-      await printData(session, flags.output, verdicts);
-      if (!data)
-        session.out(
-          what === null ? 'There is nothing to delete.' : `${what} would be deleted; this was a dry run.`,
-        );
-      return EXIT.ok;
-    }
-    if (!flags.yes) {
-      const sure = await session.confirm(`Delete ${what} at ${storage.location}?`);
-      if (sure === undefined) throw badInput('--yes is missing: nobody is there to ask');
-      if (!sure) return EXIT.ok;
-    }
-    const summary = await pruneNow(storage, policy, clocks);
-    if (!(await printData(session, flags.output, summary)))
-      session.out(`Deleted ${countText(summary.deleted.length, summary.slices?.deleted ?? 0) ?? 'nothing'}.`);
-    for (const problem of summary.problems) session.err(problem);
-    return summary.problems.length === 0 ? EXIT.ok : EXIT.failed;
-  });
-}
-
-/** `null`: nothing. */
-function countText(backups: number, slices: number): string | null {
-  if (slices === 0) return backups === 0 ? null : String(backups);
-  return `${backups} and ${slices} slices of the oplog`;
 }

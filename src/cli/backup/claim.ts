@@ -1,15 +1,13 @@
-/** `backup list|show|verify|prune` of a policy with destination.job: short Jobs read and prune the claim. */
+/** `backup list|show|verify` of a policy with destination.job: short Jobs read the claim. */
 import { JobFailedError } from '../../backups/job-runner.ts';
 import {
   type Checked,
   claimText,
   lookAtVolume,
-  pruneVolume,
   verifiedIn,
   verifyVolume,
   type Volume,
   type VolumeEntry,
-  volumeVerdicts,
 } from '../../backups/volume.ts';
 import { bytesText, durationText } from '../../domain/backup/view.ts';
 import { KubeError } from '../../kubernetes/errors.ts';
@@ -17,7 +15,7 @@ import type { KubeClient } from '../../kubernetes/client.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import type { JobBackup } from '../../specs/job-manifest.ts';
 import { EXIT } from '../exit.ts';
-import { badInput, Failure } from '../failure.ts';
+import { Failure } from '../failure.ts';
 import { type Format, printData } from '../output.ts';
 import { stamp, table } from '../render/text.ts';
 import type { Session } from '../session.ts';
@@ -149,42 +147,4 @@ export async function verifyClaim(
   if (!(await printData(session, flags.output, results)))
     for (const { backup, reason } of results) session.out(`${backup}: ${reason ?? 'whole'}`);
   return results.every(({ whole }) => whole) ? EXIT.ok : EXIT.failed;
-}
-
-export async function pruneClaim(
-  session: Session,
-  claim: Claim,
-  flags: OutputFlags & { dryRun?: boolean; yes?: boolean },
-): Promise<number> {
-  const { client, policy, signal } = claim;
-  const volume = await lookAtVolume(client, policy, signal);
-  const clocks = [
-    { name: 'this machine', time: session.now() },
-    { name: 'the API server', time: client.now() },
-  ];
-  const verdicts = volumeVerdicts(volume, policy, clocks);
-  const doomed = verdicts.filter(({ verdict }) => verdict === 'delete');
-  const data = flags.output !== undefined;
-  if (!data) {
-    const rows = verdicts.map(({ id, verdict, reasons }) => [id, verdict, reasons.join('; ')]);
-    for (const line of table([['BACKUP', 'VERDICT', 'REASON'], ...rows])) session.out(line);
-  }
-  if (flags.dryRun || doomed.length === 0) {
-    await printData(session, flags.output, verdicts);
-    const text =
-      doomed.length === 0
-        ? 'There is nothing to delete.'
-        : `${doomed.length} would be deleted; this was a dry run.`;
-    if (!data) session.out(text);
-    return EXIT.ok;
-  }
-  if (!flags.yes) {
-    const sure = await session.confirm(`Delete ${doomed.length} backups at ${volume.location}?`);
-    if (sure === undefined) throw badInput('--yes is missing: nobody is there to ask');
-    if (!sure) return EXIT.ok;
-  }
-  const summary = await pruneVolume(client, policy, clocks, signal);
-  if (!(await printData(session, flags.output, summary))) session.out(`Deleted ${summary.deleted.length}.`);
-  for (const problem of summary.problems) session.err(problem);
-  return summary.problems.length === 0 ? EXIT.ok : EXIT.failed;
 }

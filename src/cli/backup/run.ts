@@ -52,7 +52,7 @@ export async function drill(session: Session, flags: RunFlags & { backup?: strin
   const policy = await policyOf(session, flags);
   if ('job' in policy.spec.destination)
     throw badInput(`policy ${policy.metadata.name}: a drill does not go with destination.job`);
-  const { newestBackup } = await import('./catalog.ts');
+  const { newestBackup } = await import('./place.ts');
   const backup = flags.backup ?? (await newestBackup(session, policy));
   return await withClient(session, flags, async (client) => {
     const ref = await client.backups.startDrill(policy, backup, flags.by ?? whoami(session.env));

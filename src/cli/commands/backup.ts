@@ -1,8 +1,9 @@
 /** `slipway backup ...`: the definitions; actions live in backup/ and are loaded when they run. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { CatalogFlags, PruneFlags } from '../backup/catalog.ts';
+import type { CatalogFlags } from '../backup/catalog.ts';
 import type { ManifestFlags } from '../backup/manifest.ts';
 import type { FileFlags, PolicyFlags, SteerPolicyFlags } from '../backup/policies.ts';
+import type { PruneFlags } from '../backup/prune.ts';
 import type { RunFlags, ThrottleFlags, WatchRunFlags } from '../backup/run.ts';
 import { connectOptions } from '../connect.ts';
 import { outputOption } from '../output.ts';
@@ -222,7 +223,7 @@ function addCatalog(group: Command, { session, exit }: Context): void {
     .addOption(outputOption(['json', 'yaml']))
     .addHelpText('after', '\nExample:\n  $ slipway backup prune --policy ecommerce-mongodb --dry-run')
     .action(async (flags: PruneFlags) => {
-      const { prune } = await import('../backup/catalog.ts');
+      const { prune } = await import('../backup/prune.ts');
       exit(await prune(session, flags));
     });
 }
