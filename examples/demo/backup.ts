@@ -6,12 +6,9 @@ import { type Db, MongoClient } from 'mongodb';
 import { labPaths } from '../../lab/index.ts';
 import type { RunRef } from '../../src/client/backup.ts';
 import type { SlipwayClient } from '../../src/client.ts';
-import type {
-  BackupStatus,
-  DrillStatus,
-  RestoreInput,
-  RestoreStatus,
-} from '../../src/domain/backup/types.ts';
+import type { DrillStatus } from '../../src/domain/backup/drill.types.ts';
+import type { RestoreInput, RestoreStatus } from '../../src/domain/backup/restore.types.ts';
+import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import type { Logbook } from './logbook.ts';

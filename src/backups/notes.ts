@@ -1,6 +1,6 @@
 /** What lies beside archives and manifests: holds, which keep retention away, and records of drills. */
 import { createHash } from 'node:crypto';
-import type { DrillRecord } from '../domain/backup/types.ts';
+import type { DrillRecord } from '../domain/backup/drill.types.ts';
 import type { Clock, Hold } from '../domain/backup/retention.ts';
 import { ObjectNotFoundError, readSmall, type Storage } from '../storage/storage.ts';
 

@@ -1,5 +1,6 @@
 /** The verified backups of a policy: what each shows, and which one is meant. */
-import type { BackupChoice, BackupSummary } from '../domain/backup/types.ts';
+import type { BackupChoice } from '../domain/backup/restore.types.ts';
+import type { BackupSummary } from '../domain/backup/types.ts';
 import { parseMoment } from '../domain/point-in-time/moment.ts';
 import { listBackups } from '../mongodb/backup/catalog.ts';
 import type { BackupManifest } from '../specs/manifest.ts';

@@ -1,13 +1,7 @@
 /** Every command that can be given to backups, restores and drills: schedules of policies, runs, decisions. */
 import { BACKUP_WORKFLOW, backupRunId, drillId, restoreId } from '../domain/backup/names.ts';
-import type {
-  BackupInput,
-  BackupStatus,
-  RestoreApproval,
-  RestoreInput,
-  RestoreStatus,
-  ThrottleCommand,
-} from '../domain/backup/types.ts';
+import type { RestoreApproval, RestoreInput, RestoreStatus } from '../domain/backup/restore.types.ts';
+import type { BackupInput, BackupStatus, ThrottleCommand } from '../domain/backup/types.ts';
 import type { SlicesStatus } from '../domain/point-in-time/types.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type Api, SERVER_MS } from './api.ts';

@@ -7,7 +7,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RunRef } from '../../src/client/backup.ts';
-import type { BackupStatus, RestoreStatus } from '../../src/domain/backup/types.ts';
+import type { RestoreStatus } from '../../src/domain/backup/restore.types.ts';
+import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import { BackupLab, eventually, S3, SECRET } from './backup.support.ts';

@@ -6,12 +6,9 @@ import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunRef } from '../../src/client/backup.ts';
 import { scheduleOptions } from '../../src/client/backup/schedule-spec.ts';
-import type {
-  BackupStatus,
-  DrillStatus,
-  RestoreInput,
-  RestoreStatus,
-} from '../../src/domain/backup/types.ts';
+import type { DrillStatus } from '../../src/domain/backup/drill.types.ts';
+import type { RestoreInput, RestoreStatus } from '../../src/domain/backup/restore.types.ts';
+import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import { runsBetween, scheduleTimes } from '../../src/domain/backup/schedule.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import { BackupLab, eventually, SECRET } from './backup.support.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BackupRun } from '../../src/domain/backup/run.ts';
-import type { RestoreInput } from '../../src/domain/backup/types.ts';
+import type { RestoreInput } from '../../src/domain/backup/restore.types.ts';
 import { backupDetails, restoreDetails } from '../../src/domain/backup/view.ts';
 import { RestoreRun } from '../../src/domain/backup/restore-run.ts';
 import { planOf, policyNamed, summaryOf } from '../workflows/backup.fakes.ts';

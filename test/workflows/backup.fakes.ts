@@ -1,6 +1,7 @@
 /** Backups without servers: every activity answers as told, and notes that it was called. */
 import type { BackupActivities } from '../../src/activities/backup/types.ts';
-import type { BackupSummary, RestorePlan } from '../../src/domain/backup/types.ts';
+import type { RestorePlan } from '../../src/domain/backup/restore.types.ts';
+import type { BackupSummary } from '../../src/domain/backup/types.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 

@@ -6,7 +6,8 @@ import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { provision } from '../../lab/provision.ts';
-import type { BackupInput, RestoreInput, RestoreStatus } from '../../src/domain/backup/types.ts';
+import type { RestoreInput, RestoreStatus } from '../../src/domain/backup/restore.types.ts';
+import type { BackupInput } from '../../src/domain/backup/types.ts';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
 import * as messages from '../../src/workflows/backup/messages.ts';
 import type { backup, drill, restoreData } from '../../src/workflows/index.ts';

@@ -25,7 +25,8 @@ import { sweep } from './take.ts';
 import { followThrottle } from './throttle.ts';
 import type { BackupActivities, Preparation, PruneInput, TakeInput } from './types.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
-import type { BackupSummary, RestoreOrigin } from '../../domain/backup/types.ts';
+import type { RestoreOrigin } from '../../domain/backup/restore.types.ts';
+import type { BackupSummary } from '../../domain/backup/types.ts';
 import type { Storage } from '../../storage/storage.ts';
 
 export interface BackupDependencies extends ClusterSource {

@@ -1,7 +1,7 @@
 /** The activities of drills: a restore into scratch databases, compared with the manifest, and cleaned up. */
 import { createHash } from 'node:crypto';
 import { DRILL_PREFIX } from '../../domain/backup/names.ts';
-import type { DrillInput, DrillResult } from '../../domain/backup/types.ts';
+import type { DrillInput, DrillResult } from '../../domain/backup/drill.types.ts';
 import { connectForRestore } from '../../mongodb/connect.ts';
 import { restore } from '../../mongodb/restore.ts';
 import type { BackupManifest } from '../../specs/manifest.ts';

@@ -6,7 +6,11 @@ import { hasSlices, type OpenRecovery, recoveryAt } from '../../backups/slices.t
 import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
 import { chooseBackup } from '../../backups/verified.ts';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
-import type { PlannedRollForward, RestoreOrigin, RestoreSelection } from '../../domain/backup/types.ts';
+import type {
+  PlannedRollForward,
+  RestoreOrigin,
+  RestoreSelection,
+} from '../../domain/backup/restore.types.ts';
 import { momentClock, momentText, parseMoment } from '../../domain/point-in-time/moment.ts';
 import type { RestoreSource } from '../../mongodb/restore.ts';
 import { RollForward } from '../../mongodb/restore/roll-forward.ts';

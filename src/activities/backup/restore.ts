@@ -4,7 +4,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { MongoClient } from 'mongodb';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
 import { momentClock } from '../../domain/point-in-time/moment.ts';
-import type { PlannedNamespace, RestorePlan, RestoreResult } from '../../domain/backup/types.ts';
+import type { PlannedNamespace, RestorePlan, RestoreResult } from '../../domain/backup/restore.types.ts';
 import { connectForRestore } from '../../mongodb/connect.ts';
 import { previewRestore, restore, type RestoreProgress } from '../../mongodb/restore.ts';
 import { namesIn } from '../../mongodb/restore/collections.ts';

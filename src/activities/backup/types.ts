@@ -5,18 +5,14 @@
  * All may run twice. Failure types: domain/backup/failures.ts says which are not retryable; everything else is, for the
  * caller to bound.
  */
+import type { DrillInput, DrillRecord, DrillResult } from '../../domain/backup/drill.types.ts';
 import type {
-  BackupOutcome,
-  BackupSummary,
-  DrillInput,
-  DrillRecord,
-  DrillResult,
-  PruneSummary,
   RestoreOrigin,
   RestorePlan,
   RestoreResult,
   RestoreSelection,
-} from '../../domain/backup/types.ts';
+} from '../../domain/backup/restore.types.ts';
+import type { BackupOutcome, BackupSummary, PruneSummary } from '../../domain/backup/types.ts';
 import type { SliceReport } from '../../domain/point-in-time/types.ts';
 import type { BackupPolicy, UriFrom } from '../../specs/backup.types.ts';
 

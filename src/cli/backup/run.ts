@@ -1,7 +1,9 @@
 /** `backup run|watch|drill|throttle|cancel`, and how backups, restores and drills are followed. */
 import type { RunRef, RunView } from '../../client/backup.ts';
 import type { SlipwayClient } from '../../client.ts';
-import type { BackupStatus, DrillStatus, RestoreStatus } from '../../domain/backup/types.ts';
+import type { DrillStatus } from '../../domain/backup/drill.types.ts';
+import type { RestoreStatus } from '../../domain/backup/restore.types.ts';
+import type { BackupStatus } from '../../domain/backup/types.ts';
 import { withClient } from '../connect.ts';
 import { EXIT } from '../exit.ts';
 import { badInput, Failure } from '../failure.ts';

@@ -1,6 +1,8 @@
 /** Backups, restores and drills in a terminal. */
 import type { RunView } from '../../client/backup.ts';
-import type { BackupStatus, DrillStatus, RestoreStatus } from '../../domain/backup/types.ts';
+import type { DrillStatus } from '../../domain/backup/drill.types.ts';
+import type { RestoreStatus } from '../../domain/backup/restore.types.ts';
+import type { BackupStatus } from '../../domain/backup/types.ts';
 import { bytesText, durationText } from '../../domain/backup/view.ts';
 import { table } from './text.ts';
 

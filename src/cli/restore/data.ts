@@ -1,5 +1,10 @@
 /** From the flags of `slipway restore` to a restore, and decisions on one. */
-import type { BackupChoice, RestoreInput, RestoreOrigin, RestoreStatus } from '../../domain/backup/types.ts';
+import type {
+  BackupChoice,
+  RestoreInput,
+  RestoreOrigin,
+  RestoreStatus,
+} from '../../domain/backup/restore.types.ts';
 import { MOMENT_FORM, momentClock, momentText, parseMoment } from '../../domain/point-in-time/moment.ts';
 import { parseDuration } from '../../specs/duration.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';

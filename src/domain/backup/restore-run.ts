@@ -7,7 +7,7 @@ import type {
   RestorePlan,
   RestoreResult,
   RestoreStatus,
-} from './types.ts';
+} from './restore.types.ts';
 import { bytesText, durationText } from './view.ts';
 import type { TimelineEntry } from '../release/types.ts';
 

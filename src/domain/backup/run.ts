@@ -1,11 +1,11 @@
 /** The state of one backup and every transition of it. No Temporal, no I/O; the time comes in as `now` (milliseconds). */
+import type { DrillStatus } from './drill.types.ts';
 import type {
   BackupInput,
   BackupOutcome,
   BackupPhase,
   BackupStatus,
   BackupSummary,
-  DrillStatus,
   PruneSummary,
   Throttle,
   ThrottleCommand,

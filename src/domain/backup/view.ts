@@ -1,14 +1,9 @@
 /** How backups, restores and drills read on their pages in the Temporal UI and in a terminal. Markdown; times are UTC. */
 import { formatDuration } from '../../specs/duration.ts';
 import { escapeMarkdown } from '../release/announcement.ts';
-import type {
-  BackupPhase,
-  BackupStatus,
-  DrillStatus,
-  PlannedNamespace,
-  RestorePhase,
-  RestoreStatus,
-} from './types.ts';
+import type { DrillStatus } from './drill.types.ts';
+import type { PlannedNamespace, RestorePhase, RestoreStatus } from './restore.types.ts';
+import type { BackupPhase, BackupStatus } from './types.ts';
 import type { TimelineEntry } from '../release/types.ts';
 
 const SHOWN_ROWS = 20;

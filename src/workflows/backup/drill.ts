@@ -8,7 +8,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
-import type { DrillInput, DrillStatus } from '../../domain/backup/types.ts';
+import type { DrillInput, DrillStatus } from '../../domain/backup/drill.types.ts';
 import { drillDetails } from '../../domain/backup/view.ts';
 import { haul, tidy } from './activities.ts';
 import * as messages from './messages.ts';

@@ -1,13 +1,8 @@
 /** Every message that `backup`, `restoreData` and `drill` understand. Each takes exactly one JSON object. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type {
-  BackupStatus,
-  DrillStatus,
-  RestoreApproval,
-  RestoreStatus,
-  Throttle,
-  ThrottleCommand,
-} from '../../domain/backup/types.ts';
+import type { DrillStatus } from '../../domain/backup/drill.types.ts';
+import type { RestoreApproval, RestoreStatus } from '../../domain/backup/restore.types.ts';
+import type { BackupStatus, Throttle, ThrottleCommand } from '../../domain/backup/types.ts';
 import type { Rest, SlicesStatus } from '../../domain/point-in-time/types.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 

@@ -16,7 +16,7 @@ import {
 import type { InspectInput, RestoreWork } from '../../activities/backup/types.ts';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
 import { BACKUP_WORKFLOW } from '../../domain/backup/names.ts';
-import type { RestoreInput, RestoreStatus } from '../../domain/backup/types.ts';
+import type { RestoreInput, RestoreStatus } from '../../domain/backup/restore.types.ts';
 import { restoreDetails } from '../../domain/backup/view.ts';
 import { decisionRefusal, RestoreRun } from '../../domain/backup/restore-run.ts';
 import { milliseconds } from '../../specs/duration.ts';
