@@ -12,7 +12,7 @@ import { BackupUnknownError, chooseBackup } from '../../src/backups/verified.ts'
 import { cronJob } from '../../src/domain/backup/job.ts';
 import { backupIdAt } from '../../src/domain/backup/names.ts';
 import { drillDue } from '../../src/domain/backup/run.ts';
-import { bytesText, durationText } from '../../src/domain/backup/view.ts';
+import { bytesText, durationText } from '../../src/domain/amounts.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import { manifestSchema } from '../../src/specs/manifest.ts';

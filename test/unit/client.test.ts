@@ -6,7 +6,8 @@ import { quoted } from '../../src/client/attributes.ts';
 import { connectSettings } from '../../src/client/connection.ts';
 import { SlipwayClient, Unreachable } from '../../src/client.ts';
 import { uiLinks } from '../../src/client/links.ts';
-import { announcement, escapeMarkdown, versionOf } from '../../src/domain/release/announcement.ts';
+import { announcement, versionOf } from '../../src/domain/release/announcement.ts';
+import { escapeMarkdown } from '../../src/domain/page.ts';
 import type { Release } from '../../src/specs/release.types.ts';
 import { releaseInput } from '../e2e/support/inputs.ts';
 

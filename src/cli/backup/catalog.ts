@@ -2,7 +2,7 @@
 import { drillRecords } from '../../backups/notes.ts';
 import { reachOf } from '../../backups/slices.ts';
 import { consistencyText, dataTime } from '../../backups/verified.ts';
-import { bytesText, durationText } from '../../domain/backup/view.ts';
+import { bytesText, durationText } from '../../domain/amounts.ts';
 import { momentLabel } from '../../domain/point-in-time/moment.ts';
 import { type CatalogEntry, listBackups, readManifest, verifyBackup } from '../../mongodb/backup/catalog.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';

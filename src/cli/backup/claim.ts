@@ -9,7 +9,7 @@ import {
   type Volume,
   type VolumeEntry,
 } from '../../backups/volume.ts';
-import { bytesText, durationText } from '../../domain/backup/view.ts';
+import { bytesText, durationText } from '../../domain/amounts.ts';
 import { KubeError } from '../../kubernetes/errors.ts';
 import type { KubeClient } from '../../kubernetes/client.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';

@@ -3,7 +3,7 @@ import type { RunView } from '../../client/backup.ts';
 import type { DrillStatus } from '../../domain/backup/drill.types.ts';
 import type { RestoreStatus } from '../../domain/backup/restore.types.ts';
 import type { BackupStatus } from '../../domain/backup/types.ts';
-import { bytesText, durationText } from '../../domain/backup/view.ts';
+import { bytesText, durationText } from '../../domain/amounts.ts';
 import { table } from './text.ts';
 
 type AnyStatus = BackupStatus | RestoreStatus | DrillStatus;

@@ -8,8 +8,8 @@ import type {
   RestoreResult,
   RestoreStatus,
 } from './restore.types.ts';
-import { bytesText, durationText } from './view.ts';
-import type { TimelineEntry } from '../release/types.ts';
+import { bytesText, durationText } from '../amounts.ts';
+import type { TimelineEntry } from '../timeline.ts';
 
 const KEPT_FAILURES = 100;
 

@@ -1,6 +1,6 @@
 /** The words of restores: input, plan, phases, outcomes, and the status that people and programs read. Plain JSON. */
 import type { BackupPolicy, UriFrom } from '../../specs/backup.types.ts';
-import type { TimelineEntry } from '../release/types.ts';
+import type { TimelineEntry } from '../timeline.ts';
 
 /** Which backup to bring back. */
 export type BackupChoice = { id: string } | { latest: true } | { at: string };

@@ -10,8 +10,8 @@ import type {
   Throttle,
   ThrottleCommand,
 } from './types.ts';
-import type { TimelineEntry } from '../release/types.ts';
-import { bytesText, durationText } from './view.ts';
+import type { TimelineEntry } from '../timeline.ts';
+import { bytesText, durationText } from '../amounts.ts';
 
 const KEPT_ENTRIES = 100;
 

@@ -1,6 +1,6 @@
 /** The words of backups: input, phases, outcomes, and the status that people and programs read. Plain JSON. */
 import type { BackupPolicy } from '../../specs/backup.types.ts';
-import type { TimelineEntry } from '../release/types.ts';
+import type { TimelineEntry } from '../timeline.ts';
 import type { DrillStatus } from './drill.types.ts';
 
 export type BackupOutcome = 'verified' | 'failed' | 'cancelled';

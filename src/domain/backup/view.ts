@@ -1,33 +1,11 @@
 /** How backups, restores and drills read on their pages in the Temporal UI and in a terminal. Markdown; times are UTC. */
-import { formatDuration } from '../../specs/duration.ts';
-import { escapeMarkdown } from '../release/announcement.ts';
+import { bytesText, durationText } from '../amounts.ts';
+import { clock, escapeMarkdown, facts, json, paragraphs, type Row, story } from '../page.ts';
 import type { DrillStatus } from './drill.types.ts';
 import type { PlannedNamespace, RestorePhase, RestoreStatus } from './restore.types.ts';
 import type { BackupPhase, BackupStatus } from './types.ts';
-import type { TimelineEntry } from '../release/types.ts';
 
 const SHOWN_ROWS = 20;
-
-/** `1.4 GB`, decimal units, three digits. */
-export function bytesText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1_000;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`;
-}
-
-/** `850ms`, `1m30s`. */
-export function durationText(ms: number): string {
-  return ms < 10_000
-    ? Math.round(ms) >= 1_000
-      ? `${(ms / 1_000).toFixed(1)}s`
-      : `${Math.round(ms)}ms`
-    : formatDuration(ms);
-}
 
 const BACKUP_PHASES: Record<BackupPhase, string> = {
   preflight: 'Checking source and destination',
@@ -160,29 +138,4 @@ export function drillDetails(status: DrillStatus): string {
       ['BSON', bytesText(status.bytes)],
     ]),
   ]);
-}
-
-export type Row = [string, string | null];
-
-/** A list, since the Temporal UI sets the cells of tables without a gap. */
-export function facts(rows: Row[]): string {
-  return rows
-    .flatMap(([what, value]) => (value === null ? [] : [`- **${what}:** ${escapeMarkdown(value)}`]))
-    .join('\n');
-}
-
-export function story(timeline: TimelineEntry[]): string {
-  return timeline.map(({ at, text }) => `- ${clock(at)} ${escapeMarkdown(text)}`).join('\n');
-}
-
-export function clock(time: string): string {
-  return `${time.slice(0, 10)} ${time.slice(11, 19)}`;
-}
-
-function json(value: unknown): string {
-  return `\`\`\`json\n${JSON.stringify(value)}\n\`\`\``;
-}
-
-export function paragraphs(parts: (string | null)[]): string {
-  return parts.filter((part) => part !== null && part !== '').join('\n\n');
 }

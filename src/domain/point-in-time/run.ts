@@ -2,7 +2,7 @@
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import { milliseconds } from '../../specs/duration.ts';
 import { type Moment, momentClock } from './moment.ts';
-import type { TimelineEntry } from '../release/types.ts';
+import type { TimelineEntry } from '../timeline.ts';
 import type {
   NotedGap,
   Rest,

@@ -1,7 +1,7 @@
 /** The words of the workflow that stores slices of the oplog. */
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import type { Moment } from './moment.ts';
-import type { TimelineEntry } from '../release/types.ts';
+import type { TimelineEntry } from '../timeline.ts';
 
 /** What one run of the activity did. */
 export interface SliceReport {

@@ -1,6 +1,7 @@
 /** How the workflow that stores slices reads on its page in the Temporal UI. Markdown; times are UTC. */
-import { escapeMarkdown } from '../release/announcement.ts';
-import { bytesText, clock, facts, paragraphs, story } from '../backup/view.ts';
+import { escapeMarkdown } from '../page.ts';
+import { bytesText } from '../amounts.ts';
+import { clock, facts, paragraphs, story } from '../page.ts';
 import { momentClock, momentText } from './moment.ts';
 import type { NotedGap, SlicesPhase, SlicesStatus } from './types.ts';
 

@@ -2,6 +2,7 @@
 import type { Release, Step } from '../../specs/release.types.ts';
 import { imageText } from '../image.ts';
 import type { SEARCH_ATTRIBUTES } from '../names.ts';
+import { escapeMarkdown, oneLine } from '../page.ts';
 import type { ReleaseInput } from './types.ts';
 
 /** Longest text of a Keyword search attribute that every visibility store keeps whole. */
@@ -63,13 +64,6 @@ export function versionOf(image: string): string {
   return digest === undefined ? image : digest.slice(0, 'sha256:'.length + 12);
 }
 
-/** User text for a place that renders markdown: nothing in it is taken for markup or for a `{workflowId}` template. */
-export function escapeMarkdown(text: string): string {
-  return oneLine(text)
-    .replace(/[\\`*_{}[\]()#+!|<>~&-]/g, '\\$&')
-    .replace(/^(\d+)\./, '$1\\.');
-}
-
 function versionText(release: Release): string {
   const { image, images } = release.spec;
   if (image !== undefined) return versionOf(image);
@@ -128,10 +122,6 @@ function guardsText(guards: Release['spec']['guards'], guard: string): string {
   parts.push(`deadline ${guards.deadline}`);
   if (guard !== '0s') parts.push(`watched ${guard} after 100 %`);
   return parts.join(', ');
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').trim();
 }
 
 function cut(text: string, limit: number): string {

@@ -20,8 +20,8 @@ import type {
   PlannedStep,
   ReleaseInput,
   ReleaseStatus,
-  TimelineEntry,
 } from './types.ts';
+import type { TimelineEntry } from '../timeline.ts';
 
 /** Why a release does not go on to the end. */
 export interface Stop {

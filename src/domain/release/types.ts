@@ -1,5 +1,6 @@
 /** The words of a release: phases, outcomes, commands, and the status that people and programs read. Plain JSON. */
 import type { GateSpec, Release } from '../../specs/release.types.ts';
+import type { TimelineEntry } from '../timeline.ts';
 import type { Drift, Finding, PodProblem, RevisionState } from '../workload/types.ts';
 
 export type Phase =
@@ -65,11 +66,6 @@ export interface AlertNotice {
   labels: Record<string, string>;
   annotations: Record<string, string>;
   startsAt: string;
-}
-
-export interface TimelineEntry {
-  at: string;
-  text: string;
 }
 
 /** Answer of the query `status`, of every Update, and the result of the workflow. */

@@ -3,7 +3,7 @@
  * happens if I do nothing. GitHub-flavoured Markdown in lists: the page sets table cells without a gap, and cuts what
  * is wider than itself. It takes lines for a list only after an empty line. Text that people wrote is escaped.
  */
-import { escapeMarkdown } from './announcement.ts';
+import { escapeMarkdown } from '../page.ts';
 import { describeStep } from './plan.ts';
 import type { ReleaseStatus } from './types.ts';
 
