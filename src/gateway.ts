@@ -15,7 +15,7 @@ const DRAIN_MS = 8_000;
 /** A readiness probe asks Temporal at most so often. */
 const READY_FOR_MS = 1_000;
 
-export interface GatewayOptions {
+interface GatewayOptions {
   /** Environment to read; the process's own by default. */
   env?: Environment;
   /** Temporal profile, see SlipwayClient. */

@@ -26,7 +26,7 @@ import { createWorkers } from './worker/workers.ts';
 /** Probes and scrapes under way at shutdown. */
 const HTTP_DRAIN_MS = 1_000;
 
-export interface RunWorkerOptions {
+interface RunWorkerOptions {
   /** Environment to read; the process's own by default. */
   env?: Environment;
   /** Temporal profile, see SlipwayClient. */

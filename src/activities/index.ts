@@ -2,7 +2,7 @@
 import { createReleaseActivities, type ReleaseDependencies } from './release/release.ts';
 import type { ReleaseActivities } from './release/types.ts';
 
-export type ActivityDependencies = ReleaseDependencies;
+type ActivityDependencies = ReleaseDependencies;
 
 export function createActivities(dependencies: ActivityDependencies): ReleaseActivities {
   return createReleaseActivities(dependencies);

@@ -25,7 +25,7 @@ export class JobFailedError extends Error {
   }
 }
 
-export interface RunOptions {
+interface RunOptions {
   signal?: AbortSignal | undefined;
   report?: (progress: Omit<TransferProgress, 'rate'>) => void;
   placedWithinMs?: number;

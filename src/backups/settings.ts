@@ -20,7 +20,7 @@ import { DirectoryStorage } from '../storage/directory.ts';
 import { type EncryptionKey, parseKey } from '../storage/encryption.ts';
 import type { Storage } from '../storage/storage.ts';
 
-export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets' };
+const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets' };
 
 /** Where names are looked up. */
 export interface SettingsSource {

@@ -50,7 +50,7 @@ export function basesOf(manifests: readonly BackupManifest[]): Base[] {
 }
 
 /** A break in the slices. */
-export interface SliceGap {
+interface SliceGap {
   /** Slices reached up to this moment before it, and go on from `until`. */
   after: Moment;
   until: Moment;

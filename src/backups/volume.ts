@@ -23,7 +23,7 @@ const MANIFEST_ENDING = '.manifest.json';
 const BATCH = 250;
 const HOLD_PART = '.hold-';
 
-export interface VolumeFile {
+interface VolumeFile {
   /** As `find` names it: `f` a file, `l` a link, `d` a folder. */
   type: string;
   size: number;
@@ -208,7 +208,7 @@ export async function pruneVolume(
   return { kept: verdicts.length - deleted.length, deleted, problems };
 }
 
-export function storedOf({ id, archive }: JobBackup): StoredArchive {
+function storedOf({ id, archive }: JobBackup): StoredArchive {
   return { id, archive: archive.name, size: archive.size, sha256: archive.sha256 };
 }
 

@@ -31,7 +31,7 @@ export function required<T>(value: T | undefined, flag: string): T {
   return value;
 }
 
-export interface Explanation {
+interface Explanation {
   code: string;
   /** Without the `slipway: ` in front; more than one line only when there is more than one problem. */
   message: string;

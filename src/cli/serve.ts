@@ -6,7 +6,7 @@ export interface ServeFlags extends ConnectFlags {
   listen?: string;
 }
 
-export interface ServeSettings {
+interface ServeSettings {
   env: Record<string, string | undefined>;
   profile?: string;
 }

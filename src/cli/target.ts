@@ -10,7 +10,7 @@ export interface TargetName {
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
 
-export function namespaceOption(): Option {
+function namespaceOption(): Option {
   return new Option('-n, --namespace <namespace>', 'Kubernetes namespace, when the argument is only a name');
 }
 

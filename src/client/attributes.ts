@@ -7,7 +7,7 @@ import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
 /** What list and describe have in common. */
 export type Info = Omit<WorkflowExecutionInfo, 'raw'>;
 
-export type AttributeName = (typeof SEARCH_ATTRIBUTES)[number];
+type AttributeName = (typeof SEARCH_ATTRIBUTES)[number];
 
 /** Value of a Keyword search attribute, `null` when unset. */
 export function attribute(info: Pick<Info, 'typedSearchAttributes'>, name: AttributeName): string | null {

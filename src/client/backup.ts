@@ -17,8 +17,7 @@ import { followRun, type RunFollow, type RunView, viewRun } from './backup/run-v
 import { type RunRef, runningBackups, startRun, updateRun } from './backup/runs.ts';
 import { applySlices, pauseSlices, resumeSlices, stopSlices, viewSlices } from './backup/slices.ts';
 
-export type { DescribedPolicy, ListedPolicy } from './backup/policies.ts';
-export type { RunFollow, RunView } from './backup/run-view.ts';
+export type { RunView } from './backup/run-view.ts';
 export type { RunRef } from './backup/runs.ts';
 
 export class BackupClient {

@@ -5,7 +5,7 @@ import { quoted } from './attributes.ts';
 
 const AWAITING: Phase = 'awaiting-approval';
 
-export interface UiLinks {
+interface UiLinks {
   /** Page of one run, or of the latest run of the id. */
   workflowUrl(id: string, run?: string | null): string;
   /** Opens the list of releases that wait for an approval, and saves it as a view in that browser. */

@@ -12,7 +12,7 @@ const TYPE_NAMES = ['unspecified', 'Text', 'Keyword', 'Int', 'Double', 'Bool', '
 const GRPC_ALREADY_EXISTS = 6;
 /** Multi-node servers refresh their list of search attributes once a minute. */
 const USABLE_WITHIN_MS = 90_000;
-export const DEFAULT_RETENTION = '30d';
+const DEFAULT_RETENTION = '30d';
 
 export interface SetupOptions {
   /** How long finished releases stay readable, at least; a longer one is left alone. `30d` by default. */

@@ -11,5 +11,3 @@ export const FAILURE = {
   recordOfAnother: 'RecordOfAnother',
   workloadRejected: 'WorkloadRejected',
 } as const;
-
-export type FailureType = (typeof FAILURE)[keyof typeof FAILURE];

@@ -13,7 +13,7 @@ const BODY_WITHIN_MS = 10_000;
 /** Seconds; Alertmanager has a backoff of its own, other senders may heed it. */
 const RETRY_AFTER = '1';
 
-export interface AlertsDeps {
+interface AlertsDeps {
   tokens: Tokens;
   delivery: Delivery;
   metrics: GatewayMetrics;

@@ -6,14 +6,14 @@ import { type LabelNames, targetOf } from './targets.ts';
 
 export type AlertClient = Pick<SlipwayClient, 'signalAlert' | 'runningReleases'>;
 
-export interface DeliveryResult {
+interface DeliveryResult {
   /** Signals acknowledged. */
   delivered: number;
   /** Alerts that no running release is interested in, or that name no target. */
   unmatched: number;
 }
 
-export interface DeliveryOptions {
+interface DeliveryOptions {
   labels: LabelNames;
   /** Signals under way at once, over all requests of the process. */
   parallel: number;

@@ -9,7 +9,7 @@ import {
 } from '../observability/settings.ts';
 import type { LabelNames } from './targets.ts';
 
-export interface GatewaySettings {
+interface GatewaySettings {
   /** SLIPWAY_GATEWAY_ADDRESS, `127.0.0.1:8090`. */
   listen: ListenAddress;
   /** SLIPWAY_GATEWAY_NAMESPACE_LABEL `namespace`, SLIPWAY_GATEWAY_WORKLOAD_LABELS `workload,deployment,app,service`. */

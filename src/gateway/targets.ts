@@ -8,7 +8,7 @@ export interface LabelNames {
   workload: readonly string[];
 }
 
-export type AlertTarget =
+type AlertTarget =
   | { kind: 'workload'; namespace: string; name: string }
   /** The alert names no workload: every running release of the namespace is told, and decides by its own matchers. */
   | { kind: 'namespace'; namespace: string }

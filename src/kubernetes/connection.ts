@@ -134,7 +134,7 @@ class ConfigConnection implements Connection {
 }
 
 /** Options of a connection pool. Idle connections are probed, and dropped before load balancers do it silently. */
-export const POOL: AgentOptions = {
+const POOL: AgentOptions = {
   keepAlive: true,
   keepAliveMsecs: 15_000,
   maxFreeSockets: 16,

@@ -1,13 +1,13 @@
 /** The one error of this adapter. It never carries headers, tokens or bodies of requests. */
 
-export interface KubeErrorDetails {
+interface KubeErrorDetails {
   kind?: string;
   name?: string;
   causes?: { reason?: string; message?: string; field?: string }[];
   retryAfterSeconds?: number;
 }
 
-export interface KubeErrorInit {
+interface KubeErrorInit {
   /** HTTP status, 0 when no answer came. */
   status: number;
   reason: string;

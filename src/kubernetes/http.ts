@@ -3,7 +3,7 @@ import { type ClientRequest, type IncomingMessage, request as httpRequest } from
 import { request as httpsRequest } from 'node:https';
 import type { Credentials } from './connection.ts';
 
-export interface Exchange {
+interface Exchange {
   method: string;
   url: URL;
   headers: Record<string, string>;
@@ -71,7 +71,7 @@ export async function* readLines(response: AsyncIterable<Buffer>): AsyncGenerato
   // What comes after the last newline was cut off on the way.
 }
 
-export class TimeoutError extends Error {
+class TimeoutError extends Error {
   readonly code = 'ETIMEDOUT';
 
   constructor(ms: number) {

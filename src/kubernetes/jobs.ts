@@ -22,7 +22,7 @@ const GONE_WITHIN_MS = 120_000;
 const selectorOf = ({ metadata }: Job): string => `${JOB_LABEL}=${metadata.name}`;
 
 /** The Job of that name, or `null`. Throws KubeError. */
-export async function readJob(
+async function readJob(
   client: KubeClient,
   namespace: string,
   name: string,
@@ -94,7 +94,7 @@ export async function deleteJob(
   }
 }
 
-export interface JobState {
+interface JobState {
   /** `null`: it is gone. */
   job: Job | null;
   pods: readonly Pod[];

@@ -21,7 +21,7 @@ export interface ListWatchTiming {
   healthyMs: number;
 }
 
-export const TIMING: ListWatchTiming = {
+const TIMING: ListWatchTiming = {
   idleMs: 90_000,
   streamSeconds: 290,
   minBackoffMs: 200,
@@ -29,7 +29,7 @@ export const TIMING: ListWatchTiming = {
   healthyMs: 10_000,
 };
 
-export interface ListWatchOptions<T extends KubeObject> {
+interface ListWatchOptions<T extends KubeObject> {
   client: KubeClient;
   resource: Resource;
   namespace: string;

@@ -14,7 +14,7 @@ import type { KubeClient } from './client.ts';
 import { ListWatch, type ListWatchTiming } from './list-watch.ts';
 import { DEPLOYMENTS, PODS, REPLICA_SETS } from './paths.ts';
 
-export interface NamespaceCachesOptions {
+interface NamespaceCachesOptions {
   client: KubeClient;
   /** How long the streams of a namespace outlive the last one who waited, since waiting often goes on in a moment. */
   lingerMs?: number;
@@ -75,7 +75,7 @@ export class NamespaceCaches {
   }
 }
 
-export interface NamespaceLease extends Disposable {
+interface NamespaceLease extends Disposable {
   readonly cache: NamespaceCache;
 }
 

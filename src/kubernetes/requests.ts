@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts';
 import { errorOfNetwork, errorOfResponse, KubeError } from './errors.ts';
 import { readAll, send } from './http.ts';
 
-export type Verb = 'get' | 'list' | 'watch' | 'patch' | 'create' | 'delete';
+type Verb = 'get' | 'list' | 'watch' | 'patch' | 'create' | 'delete';
 
 export interface RequestRecord {
   verb: Verb;
@@ -27,7 +27,7 @@ export interface CallOptions {
 }
 
 /** A call as {@link Requests} takes it. It must be one that may be sent again when its fate is unknown. */
-export interface Order extends CallOptions {
+interface Order extends CallOptions {
   verb: Verb;
   body?: unknown;
   contentType?: string;

@@ -9,7 +9,7 @@ import { DEPLOYMENTS } from './paths.ts';
 /** How often a decision is made anew at once because somebody else wrote in between. */
 const CONFLICTS = 5;
 
-export interface WriteOptions {
+interface WriteOptions {
   signal?: AbortSignal | undefined;
   dryRun?: boolean;
   /** The workload as seen a moment ago, to save the first read; a patch of an older one is refused and decided anew. */

@@ -11,12 +11,12 @@ export interface Reply {
   headers?: Record<string, string>;
 }
 
-export type Handler = (request: IncomingMessage) => Promise<Reply> | Reply;
+type Handler = (request: IncomingMessage) => Promise<Reply> | Reply;
 
 /** Routes by path, then by method. */
-export type Routes = Record<string, Record<string, Handler>>;
+type Routes = Record<string, Record<string, Handler>>;
 
-export interface HttpOptions {
+interface HttpOptions {
   routes: Routes;
   listen: ListenAddress;
   /** Variable that holds the address, for the message when it cannot be listened on. */

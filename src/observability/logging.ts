@@ -9,7 +9,7 @@ const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 /** Fields that are never written, whoever logs them. */
 const SECRET_FIELDS = ['token', 'authorization', 'apiKey', 'password', 'secret'];
 
-export interface LogOptions {
+interface LogOptions {
   /** What the line is from: `worker`, `gateway`. */
   component: string;
   env?: Record<string, string | undefined>;

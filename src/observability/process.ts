@@ -3,7 +3,7 @@ import { SlipwayError } from '../client/errors.ts';
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-export interface StopRequest {
+interface StopRequest {
   /** Resolves with what asks the process to stop: the name of a signal, or `request`. */
   asked: Promise<string>;
   /** Stops listening, so that signals end the process as usual. */

@@ -152,7 +152,7 @@ const backupPolicySchema = fields({
   spec: body.superRefine(jobRules),
 });
 
-export interface ParsePolicyOptions {
+interface ParsePolicyOptions {
   /** What the text came from, for messages; `backup policy` when absent. */
   source?: string;
 }

@@ -11,7 +11,7 @@ export interface BackupPolicy {
   spec: BackupPolicyBody;
 }
 
-export interface BackupPolicyBody {
+interface BackupPolicyBody {
   source: BackupSource;
   schedule: BackupScheduleSpec;
   destination: Destination;
@@ -37,7 +37,7 @@ export interface PointInTime {
   keepFor: Duration | null;
 }
 
-export interface BackupSource {
+interface BackupSource {
   uriFrom: UriFrom;
   /** Only these databases; `null`: all that mongodump would take. Not together with `include`. */
   databases: string[] | null;
@@ -103,9 +103,9 @@ export interface JobDestination {
   resources: { requests: Record<string, string>; limits: Record<string, string> };
 }
 
-export type Compression = 'none' | 'gzip' | 'zstd';
+type Compression = 'none' | 'gzip' | 'zstd';
 
-export interface Encryption {
+interface Encryption {
   keyFrom: KeyFrom;
 }
 
@@ -131,7 +131,7 @@ export interface Retention {
   keepAtLeast: number;
 }
 
-export interface DrillSpec {
+interface DrillSpec {
   /** A drill follows the first verified backup that is at least this much younger than the last drill. */
   every: Duration;
   /** Server that restores are tried on; `null`: the source itself, in databases with a prefix of their own. */

@@ -16,7 +16,7 @@ interface Complaint {
   unknown?: { meant: string | undefined };
 }
 
-export interface CheckOptions {
+interface CheckOptions {
   source: string;
   value: unknown;
   document: ReadDocument;

@@ -1,7 +1,7 @@
 /** Cron expressions of five fields, as crontab(5) reads them. Free of zod. */
 
 /** Values that match, sorted. `restricted` is false for `*`: day of month and day of week only combine with OR when both are. */
-export interface CronField {
+interface CronField {
   values: number[];
   restricted: boolean;
 }

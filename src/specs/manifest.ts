@@ -65,7 +65,6 @@ export const manifestSchema = z.strictObject({
 });
 
 export type BackupManifest = z.infer<typeof manifestSchema>;
-export type ManifestNamespace = z.infer<typeof manifestNamespace>;
 
 /**
  * Reads a manifest strictly.

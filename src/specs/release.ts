@@ -48,7 +48,7 @@ const body = fields({
   }
 });
 
-export const releaseSchema = fields({
+const releaseSchema = fields({
   apiVersion: z.literal('slipway/v1', allowed('slipway/v1')),
   kind: z.literal('Release', allowed('Release')),
   metadata: fields({
@@ -58,7 +58,7 @@ export const releaseSchema = fields({
   spec: body,
 });
 
-export interface ParseReleaseOptions {
+interface ParseReleaseOptions {
   /** What the text is called in errors, e.g. the file name. */
   source?: string;
   overrides?: Overrides;

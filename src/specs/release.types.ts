@@ -29,7 +29,7 @@ export interface ReleaseBody {
   };
 }
 
-export type Strategy = { canary: { steps: Step[] } } | { rolling: Rolling };
+type Strategy = { canary: { steps: Step[] } } | { rolling: Rolling };
 
 export type Step = { weight: number } | { bake: Duration } | { gate: GateSpec };
 
@@ -43,7 +43,7 @@ export interface GateSpec {
   fourEyes: boolean;
 }
 
-export interface Rolling {
+interface Rolling {
   /** Defaults to the workload's own. */
   maxSurge?: IntOrPercent;
   /** Defaults to the workload's own. */

@@ -19,7 +19,7 @@ const MAX_BYTES = 256 * 1024;
 /** How many nodes aliases may expand to; guards against "billion laughs". */
 const MAX_ALIASES = 100;
 
-export interface Place {
+interface Place {
   line: number;
   column: number;
 }

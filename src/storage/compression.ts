@@ -22,7 +22,7 @@ const gzipBlock = promisify<Uint8Array, object, Buffer>(gzip);
 const zstdBlock = promisify<Uint8Array, object, Buffer>(zstdCompress);
 const unzstdBlock = promisify<Uint8Array, object, Buffer>(zstdDecompress);
 
-export interface CompressionOptions {
+interface CompressionOptions {
   /** gzip 1..9 (default 6), zstd 1..19 (default 3). */
   level?: number | undefined;
 }

@@ -20,7 +20,7 @@ function partSize(number: number): number {
   return (number <= 1000 ? 8 : number <= 8000 ? 32 : 128) * mebibyte;
 }
 
-export interface Part {
+interface Part {
   number: number;
   body: Buffer;
   last: boolean;

@@ -26,7 +26,7 @@ import {
   type StoredObject,
 } from './storage.ts';
 
-export interface S3Options {
+interface S3Options {
   bucket: string;
   /** Folder inside the bucket, without slashes at its ends; empty for the bucket's root. */
   prefix?: string | undefined;

@@ -7,7 +7,7 @@ import type { Logger } from '../observability/logging.ts';
 /** Core's Prometheus endpoint, merged into ours by worker/metrics.ts; `null` when metrics are off. */
 export type CoreMetrics = { url: string } | null;
 
-export interface InstalledRuntime {
+interface InstalledRuntime {
   metrics: CoreMetrics;
   /** Ends Core's threads, which otherwise keep the process alive; connections and workers must be gone. */
   shutdown(): Promise<void>;

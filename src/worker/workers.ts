@@ -16,7 +16,7 @@ const HEARTBEAT_THROTTLE = '2s';
 /** Beyond the grace, for activities that do not heed their cancellation. */
 const FORCE_MS = 5_000;
 
-export interface WorkersOptions {
+interface WorkersOptions {
   connection: NativeConnection;
   namespace: string;
   settings: WorkerSettings;

@@ -29,7 +29,7 @@ import type { RestoreOrigin } from '../../domain/backup/restore.types.ts';
 import type { BackupSummary } from '../../domain/backup/types.ts';
 import type { Storage } from '../../storage/storage.ts';
 
-export interface BackupDependencies extends ClusterSource {
+interface BackupDependencies extends ClusterSource {
   /** Version of Slipway, for manifests. */
   version: string;
   /** Path of the module that dumps and restores in a process of its own: src/engine.ts, or what became of it. */

@@ -17,7 +17,7 @@ import { RollForward } from '../../mongodb/restore/roll-forward.ts';
 import type { BackupManifest } from '../../specs/manifest.ts';
 import type { Storage } from '../../storage/storage.ts';
 
-export interface OpenArchive {
+interface OpenArchive {
   source: Pick<RestoreSource, 'open' | 'key' | 'manifest'>;
   /** Id of the backup, or path of the file. */
   name: string;

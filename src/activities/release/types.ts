@@ -21,7 +21,7 @@ interface Subject {
 
 export interface BeginInput extends Subject, Begin {}
 
-export interface AdjustInput extends Subject, Adjust {
+interface AdjustInput extends Subject, Adjust {
   undo: Undo;
 }
 

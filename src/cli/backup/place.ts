@@ -15,7 +15,7 @@ export interface PlaceFlags extends WhichPolicy {
   directory?: string;
 }
 
-export interface Place {
+interface Place {
   storage: Storage;
   /** `null`: everything in the directory. */
   policy: BackupPolicy | null;

@@ -135,7 +135,7 @@ function policyRows({ metadata, spec }: BackupPolicy): string[][] {
   ];
 }
 
-export function destinationText(destination: Destination): string {
+function destinationText(destination: Destination): string {
   if ('directory' in destination) return `directory ${destination.directory} of the worker`;
   if ('s3' in destination) return `s3://${destination.s3.bucket}/${destination.s3.prefix}`;
   return `PVC ${destination.job.pvc} in namespace ${destination.job.namespace}, by a Job`;

@@ -34,7 +34,7 @@ export interface ThrottleFlags extends ConnectFlags {
   by?: string;
 }
 
-export type AnyStatus = BackupStatus | RestoreStatus | DrillStatus;
+type AnyStatus = BackupStatus | RestoreStatus | DrillStatus;
 
 export async function run(session: Session, flags: RunFlags): Promise<number> {
   const policy = flags.file === undefined ? null : await readPolicy(session, flags.file);
@@ -117,7 +117,7 @@ async function followed(
   return exitOfRun(view);
 }
 
-export function exitOfRun({ execution, status }: RunView<AnyStatus>): number {
+function exitOfRun({ execution, status }: RunView<AnyStatus>): number {
   if (execution === 'CANCELLED' || execution === 'TERMINATED') return EXIT.stopped;
   if (execution !== 'COMPLETED') return EXIT.failed;
   if (status?.phase === 'rejected') return EXIT.stopped;

@@ -22,7 +22,7 @@ export function addBackupCommands(program: Command, context: Context): void {
   addFiles(group, context);
 }
 
-export function fileOption(what = 'the backup policy, YAML or JSON; - reads standard input'): Option {
+function fileOption(what = 'the backup policy, YAML or JSON; - reads standard input'): Option {
   return new Option('-f, --file <file>', what);
 }
 

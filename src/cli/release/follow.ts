@@ -11,7 +11,7 @@ import type { Session } from '../session.ts';
 /** "in 47m" is redrawn this often, in milliseconds. */
 const REDRAW_MS = 1_000;
 
-export interface FollowOptions {
+interface FollowOptions {
   /** NAMESPACE/NAME, for messages. */
   target: string;
   timeoutMs?: number | undefined;
@@ -129,7 +129,7 @@ async function liveDisplay(session: Session, client: SlipwayClient): Promise<Dis
   };
 }
 
-export function queueLine(ahead: number | null): string {
+function queueLine(ahead: number | null): string {
   if (ahead === null || ahead === 0) return 'in line behind the release that runs now';
   return `in line: ${ahead} before it, and the one that runs now`;
 }

@@ -5,7 +5,7 @@ import type { Phase, ReleaseStatus } from '../../domain/release/types.ts';
 import { refusedByPreflight } from '../../domain/release/view.ts';
 import { clock, count, plain, shortImage, span, table } from './text.ts';
 
-export interface RenderOptions {
+interface RenderOptions {
   colors: Colors;
   /** Milliseconds, for "in 5m". */
   now: number;
@@ -138,10 +138,7 @@ function story(
 }
 
 /** What is wanted from the reader, with commands to paste, and what happens if nobody does anything. */
-export function wanted(
-  status: ReleaseStatus,
-  { colors, now }: Pick<RenderOptions, 'colors' | 'now'>,
-): string[] {
+function wanted(status: ReleaseStatus, { colors, now }: Pick<RenderOptions, 'colors' | 'now'>): string[] {
   const target = `${status.namespace}/${status.workload}`;
   const { gate, paused, phase, deadline, next } = status;
   const otherwise =

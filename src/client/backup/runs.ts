@@ -14,7 +14,7 @@ export interface RunRef {
 }
 
 /** What people and the index read about a run. */
-export interface About {
+interface About {
   policy: string;
   starter: string;
   summary: string;

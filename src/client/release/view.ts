@@ -145,7 +145,7 @@ export function outcomeOf(info: Info): Outcome | null {
   return execution === 'cancelled' ? 'aborted' : 'failed';
 }
 
-export function statusFromIndex(info: Info): ReleaseStatus {
+function statusFromIndex(info: Info): ReleaseStatus {
   const memo = memoOf(info);
   const outcome = outcomeOf(info);
   return statusWithoutRun({

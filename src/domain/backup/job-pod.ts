@@ -4,7 +4,7 @@ import type { BackupPolicy, JobDestination, UriSecret } from '../../specs/backup
 /** Name of the one container. */
 export const JOB_CONTAINER = 'backup';
 
-export interface PodOptions {
+interface PodOptions {
   /** Bash, run with -euo pipefail. */
   script: string;
   restartPolicy: 'Never' | 'OnFailure';

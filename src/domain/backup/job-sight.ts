@@ -18,7 +18,7 @@ export interface Job extends KubeObject {
 /** How a Job failed; decides what can be done about it. */
 export type JobProblem = 'refused' | 'full' | 'failed';
 
-export type JobSight =
+type JobSight =
   /** `pod`: the one whose container runs, if there is one. */
   | { state: 'underway'; note: string; pod: Pod | null }
   | { state: 'complete'; pod: Pod | null }

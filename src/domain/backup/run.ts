@@ -16,7 +16,7 @@ import { bytesText, durationText } from '../amounts.ts';
 const KEPT_ENTRIES = 100;
 
 /** What {@link BackupRun} is told about itself. */
-export interface RunIdentity {
+interface RunIdentity {
   id: string;
   run: string;
   /** Nominal time, milliseconds. */

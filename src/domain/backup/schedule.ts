@@ -28,7 +28,7 @@ export interface ScheduleTimes {
 }
 
 /** Days with a change of the clocks are written out for so many years; applying the policy anew writes further ones. */
-export const YEARS_AHEAD = 10;
+const YEARS_AHEAD = 10;
 
 const DAY = 86_400_000;
 const MINUTE = 60_000;

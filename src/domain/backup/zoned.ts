@@ -11,7 +11,7 @@ export interface LocalTime {
 }
 
 /** A change of a zone's offset from UTC. Offsets in milliseconds, east positive. */
-export interface Transition {
+interface Transition {
   /** First instant with the new offset, in milliseconds since the epoch. */
   at: number;
   before: number;
@@ -54,7 +54,7 @@ export function wallMillis(local: LocalTime): number {
 }
 
 /** Offset from UTC in milliseconds at an instant, east positive. */
-export function offsetAt(instant: number, timezone: string): number {
+function offsetAt(instant: number, timezone: string): number {
   const whole = Math.floor(instant / 1_000) * 1_000;
   return wallMillis(localTime(whole, timezone)) - whole;
 }

@@ -46,7 +46,3 @@ export function momentLabel(moment: Moment): string {
 export function momentClock({ t }: Moment): string {
   return new Date(t * 1_000).toISOString().replace('.000Z', 'Z');
 }
-
-export function earlier(a: Moment, b: Moment): Moment {
-  return compareMoments(a, b) <= 0 ? a : b;
-}

@@ -6,7 +6,7 @@ import { compareMoments, type Moment, momentClock } from './moment.ts';
 import type { Base, Stretch } from './reach.ts';
 import { CLOCK_TOLERANCE_MS, type Clock, clocksDisagree } from '../backup/retention.ts';
 
-export interface SliceRetentionInput {
+interface SliceRetentionInput {
   /** Verified backups of the policy that stay. */
   bases: readonly Base[];
   slices: readonly Stretch[];

@@ -32,6 +32,6 @@ export function slicesDetails(status: SlicesStatus): string {
   ]);
 }
 
-export function gapLine({ after, until, reason }: Pick<NotedGap, 'after' | 'until' | 'reason'>): string {
+function gapLine({ after, until, reason }: Pick<NotedGap, 'after' | 'until' | 'reason'>): string {
   return `- ${momentClock(after)} to ${momentClock(until)}: ${escapeMarkdown(reason)}`;
 }

@@ -5,7 +5,7 @@ import type { PodTemplate } from '../workload/objects.types.ts';
 import { imagesOf } from '../workload/template.ts';
 import type { Finding } from '../workload/types.ts';
 
-export interface ImageChoice {
+interface ImageChoice {
   /** Images to launch by container, `null` when they cannot be told. */
   images: Record<string, string> | null;
   findings: Finding[];

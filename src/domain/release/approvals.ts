@@ -8,7 +8,7 @@ export function isOpen(gate: Omit<GateStatus, 'expires'>, starter: string): bool
 }
 
 /** Names as people type them: case and surrounding space make nobody another person. */
-export function samePerson(one: string, other: string): boolean {
+function samePerson(one: string, other: string): boolean {
   return one.trim().toLowerCase() === other.trim().toLowerCase();
 }
 

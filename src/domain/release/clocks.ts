@@ -3,7 +3,7 @@ import { Stopwatch } from './stopwatch.ts';
 import type { Phase } from './types.ts';
 
 /** What decides which clock runs. */
-export interface Moment {
+interface Moment {
   phase: Exclude<Phase, 'paused'>;
   /** Neither paused, nor halted, nor over. */
   moving: boolean;
@@ -14,7 +14,7 @@ export interface Moment {
 }
 
 /** What happens next by itself, and when. */
-export interface Due {
+interface Due {
   at: number;
   what: string;
 }

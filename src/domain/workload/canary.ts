@@ -28,7 +28,7 @@ export interface Split {
 }
 
 /** How the workload stands while a weight is being reached. */
-export interface Standing extends Split {
+interface Standing extends Split {
   replicas: number;
   /** Canary pods that serve. */
   ready: number;

@@ -4,7 +4,7 @@ import type { PodGuard } from '../../specs/release.types.ts';
 import type { Condition, ContainerStatus, Pod, ReplicaSet, TerminatedState } from './objects.types.ts';
 import type { PodProblem } from './types.ts';
 
-export interface Health {
+interface Health {
   problems: PodProblem[];
   /** Milliseconds since the epoch at which another problem appears if nothing changes; `null` when none will. */
   due: number | null;
@@ -173,7 +173,7 @@ function whyNotReady(pod: Pod): Omit<PodProblem, 'pod'> {
 }
 
 /** Whether a pod serves. */
-export function isReady(pod: Pod): boolean {
+function isReady(pod: Pod): boolean {
   return conditionOf(pod.status?.conditions, 'Ready')?.status === 'True';
 }
 

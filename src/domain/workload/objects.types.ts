@@ -9,7 +9,7 @@ export interface ManagedFields {
   fieldsV1?: Record<string, unknown>;
 }
 
-export interface ObjectMeta {
+interface ObjectMeta {
   name: string;
   namespace: string;
   uid: string;
@@ -74,7 +74,7 @@ export interface LabelSelector {
   matchExpressions?: { key: string; operator: string; values?: string[] }[];
 }
 
-export interface DeploymentSpec {
+interface DeploymentSpec {
   replicas: number;
   selector: LabelSelector;
   template: PodTemplate;

@@ -38,7 +38,7 @@ export interface ReleaseRecord {
   at: string;
 }
 
-export type RecordState =
+type RecordState =
   | { state: 'none' }
   /** Something is there, but it is not the record of a release under way; `why` says how that is known. */
   | { state: 'stale'; why: string; record: ReleaseRecord | null }

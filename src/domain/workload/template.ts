@@ -2,10 +2,10 @@
 import { canonicalJson, fingerprint } from '../digest.ts';
 import type { Container, PodTemplate, ReplicaSet } from './objects.types.ts';
 
-export const HASH_LABEL = 'pod-template-hash';
+const HASH_LABEL = 'pod-template-hash';
 
 /** All containers of a template, init containers first. Names are unique across both lists. */
-export function containersOf(template: PodTemplate): Container[] {
+function containersOf(template: PodTemplate): Container[] {
   return [...(template.spec.initContainers ?? []), ...template.spec.containers];
 }
 
@@ -73,7 +73,7 @@ export function hashOf(replicaSet: ReplicaSet): string | null {
   return replicaSet.metadata.labels?.[HASH_LABEL] ?? null;
 }
 
-export const REVISION_ANNOTATION = 'deployment.kubernetes.io/revision';
+const REVISION_ANNOTATION = 'deployment.kubernetes.io/revision';
 
 /** Revision number that the Deployment controller gave, 0 while it has not. */
 export function revisionOf(object: { metadata: { annotations?: Record<string, string> } }): number {

@@ -28,7 +28,7 @@ export async function sourceLock(_input: { holder: string }): Promise<void> {
 }
 
 /** The lock could not be had in time. */
-export class SourceBusy extends Error {
+class SourceBusy extends Error {
   override name = 'SourceBusy';
 }
 
