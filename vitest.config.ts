@@ -7,6 +7,7 @@ const project = (name: string, overrides: object = {}) => ({
     name,
     include: [`test/${name}/**/*.test.ts`],
     pool: 'forks' as const,
+    globalSetup: ['test/orphans.ts'],
     testTimeout: 30_000,
     ...overrides,
   },

@@ -5,6 +5,7 @@ import { Client, Connection } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { allocatePorts } from '../../lab/ports.ts';
 import { TASK_QUEUE } from '../../src/domain/names.ts';
+import { basics } from './support/processes.ts';
 import { TemporalServer } from './support/temporal-server.ts';
 
 const FIXTURE = fileURLToPath(new URL('./support/worker-process.ts', import.meta.url));
@@ -38,8 +39,7 @@ class WorkerProcess {
     this.url = `http://127.0.0.1:${port}`;
     this.child = spawn(process.execPath, [file], {
       env: {
-        PATH: process.env['PATH'],
-        HOME: process.env['HOME'],
+        ...basics(),
         TEMPORAL_ADDRESS: server.address,
         SLIPWAY_METRICS_ADDRESS: `127.0.0.1:${port}`,
         ...env,

@@ -52,6 +52,7 @@ afterAll(async () => {
 function run(version: string, env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [SERVER], {
     env: {
+      SLIPWAY_TEST_RUN: process.env['SLIPWAY_TEST_RUN'],
       APP_VERSION: version,
       HOST: '127.0.0.1',
       PORT: '0',

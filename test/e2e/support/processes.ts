@@ -6,6 +6,12 @@ import { eventually } from '../../../lab/wait.ts';
 
 const READY = { timeoutMs: 120_000, pauseMs: 100 };
 
+/** What a process needs of ours, and no setting of the tester's shell. */
+export function basics(): NodeJS.ProcessEnv {
+  const { PATH, HOME, SLIPWAY_TEST_RUN } = process.env;
+  return { PATH, HOME, SLIPWAY_TEST_RUN };
+}
+
 export class Program {
   readonly url: string;
   readonly #file: string;
@@ -22,7 +28,7 @@ export class Program {
 
   launch(): void {
     this.#child = spawn(process.execPath, [this.#file], {
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...this.#env },
+      env: { ...basics(), ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.once('exit', (code, signal) => {
