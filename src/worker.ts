@@ -16,7 +16,7 @@ import { type HttpServer, type Reply, serve } from './observability/http.ts';
 import { createLogger, type Logger } from './observability/logging.ts';
 import { runMain, stopRequest } from './observability/process.ts';
 import type { Environment } from './observability/settings.ts';
-import { VERSION } from './cli/version.ts';
+import { VERSION } from './version.ts';
 import { connectWorker } from './worker/connection.ts';
 import { workerMetrics } from './worker/metrics.ts';
 import { type CoreMetrics, installRuntime } from './worker/runtime.ts';

@@ -3,7 +3,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline/promises';
 import picocolors from 'picocolors';
 import type { Session, Terminal } from './session.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from '../version.ts';
 
 const MAX_STDIN_BYTES = 1024 * 1024;
 

@@ -7,7 +7,7 @@ import { addReleaseCommands } from './commands/release.ts';
 import { addRestoreCommands } from './commands/restore.ts';
 import type { Context, Session } from './session.ts';
 import { addSetupCommand } from './commands/setup.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from '../version.ts';
 import { addVersionCommand } from './commands/version.ts';
 import { addWorkerCommand } from './commands/worker.ts';
 

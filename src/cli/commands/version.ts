@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { outputOption, printJson } from '../output.ts';
 import type { Context } from '../session.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../../version.ts';
 
 export function addVersionCommand(program: Command, { session }: Context): void {
   program
