@@ -18,6 +18,8 @@ import { withoutCredentials } from './failure.ts';
 const FLAGS = ['--max-semi-space-size=1', '--single-threaded-gc', '--no-incremental-marking', '--expose-gc'];
 const MEMORY_ENV = { MALLOC_MMAP_THRESHOLD_: String(1 << 20), MALLOC_ARENA_MAX: '1' };
 
+/** An engine ends itself when it has answered; what has not gone by then is killed. */
+const ANSWERED_GRACE_MS = 2_000;
 /** A cancelled engine may remove what it has written; after this it is killed, and the next run's sweep does that. */
 const CANCEL_GRACE_MS = 60_000;
 const KEPT_OUTPUT = 2_000;
@@ -83,17 +85,22 @@ function outcomeOf(
   from: EngineSetting,
   send: (message: ToEngine) => void,
 ): Promise<unknown> {
+  let killing: NodeJS.Timeout | undefined;
   let last: Extract<FromEngine, { kind: 'done' | 'failed' }> | undefined;
   let output = '';
   child.stderr?.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-KEPT_OUTPUT)));
   child.on('message', (message: FromEngine) => {
     if (message.kind === 'progress') report(message.progress);
     else if (message.kind === 'get') void answer(message, from, send);
-    else last = message;
+    else {
+      last = message;
+      killing ??= setTimeout(() => child.kill('SIGKILL'), ANSWERED_GRACE_MS);
+    }
   });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, signal) => {
+      clearTimeout(killing);
       if (last?.kind === 'done') resolve(last.result);
       else if (last) reject(ApplicationFailure.create(last.failure));
       else {
