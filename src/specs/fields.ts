@@ -116,9 +116,7 @@ const MAX_DURATION = 30 * 86_400_000;
 export function duration(minMs: number, maxMs = MAX_DURATION) {
   const least = minMs === 0 ? '0s' : formatDuration(minMs);
   const bounds = `from ${least} to ${formatDuration(maxMs)}`;
-  const error = allowed(`a duration such as 30s, 5m, 1h30m, ${bounds}`, (found) =>
-    typeof found === 'number' && found > 0 ? `give the unit: ${found}s or ${found}m` : undefined,
-  );
+  const error = allowed(`a duration such as 30s, 5m, 1h30m, ${bounds}`, durationHint);
   return z
     .string(error)
     .refine((value) => {
@@ -126,6 +124,18 @@ export function duration(minMs: number, maxMs = MAX_DURATION) {
       return ms !== undefined && ms >= minMs && ms <= maxMs;
     }, error)
     .meta({ pattern: '^(0|(\\d+(\\.\\d+)?(ms|s|m|h|d))+)$', description: `${DURATION_FORM}; ${bounds}` });
+}
+
+/** How to write what is nearly a duration: a number alone, or one with a unit that is not ours. */
+function durationHint(found: unknown): string | undefined {
+  const number = /^\s*(\d+(?:\.\d+)?)\s*$/.exec(String(found))?.[1];
+  if (number !== undefined) {
+    return Number(number) === 0 ? 'give the unit: 0s' : `give the unit: ${number}s or ${number}m`;
+  }
+  const [, count, unit] =
+    /^\s*(\d+)\s*(s|m|h|d)(?:ec|econd|in|inute|r|our|ay)?s?\s*$/i.exec(String(found)) ?? [];
+  const right = `${count}${unit?.toLowerCase()}`;
+  return unit === undefined || right === found ? undefined : `write ${right}`;
 }
 
 /** A share such as `25%`, between `min` and `max` percent. */

@@ -18,11 +18,12 @@ const gate = fields({
     .describe('At least one approval must come from somebody other than the starter.'),
 });
 
+const MOST_WEIGHT = 100;
 const STEP_KINDS = ['weight', 'bake', 'gate'] as const;
 
 const step = fields(
   {
-    weight: wholeNumber(1, 100)
+    weight: wholeNumber(1, MOST_WEIGHT)
       .exactOptional()
       .describe('Percent of the pods that run the new version from here on.'),
     bake: duration(1_000).exactOptional().describe('Watch this long before going on.'),
@@ -65,7 +66,7 @@ function checkSteps(steps: Step[], context: z.core.$RefinementCtx): void {
           [index, 'weight'],
           `found ${one.weight}; allowed: ${before}, for weights rise from step to step`,
         );
-      } else highest = { weight: one.weight, at: index };
+      } else if (one.weight <= MOST_WEIGHT) highest = { weight: one.weight, at: index };
     }
     if ('gate' in one && one.gate !== undefined) {
       const earlier = gates.get(one.gate.name);

@@ -51,8 +51,6 @@ export function readDocument(text: string, source: string): ReadDocument {
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
   if ('empty' in documents) throw empty(source);
-  const [document, second] = documents;
-  if (!document) throw empty(source);
 
   const syntax = documents.flatMap(({ errors, warnings }) => [...errors, ...warnings]);
   if (syntax.length > 0) {
@@ -64,18 +62,19 @@ export function readDocument(text: string, source: string): ReadDocument {
         .map((error) => ({ path: '', ...place(error.pos[0]), message: syntaxMessage(error, text) })),
     );
   }
+  // Templates like to leave a `---` with nothing behind it.
+  const filled = documents.filter(({ contents }) => !(isScalar(contents) && contents.value === null));
+  const [document, second] = filled;
+  if (!document || document.contents === null) throw empty(source);
   if (second) {
     const at = place(second.range[0]);
     throw new SpecError(source, [
       {
         path: '',
         ...at,
-        message: `found ${documents.length} documents; allowed: one. Put each into its own file`,
+        message: `found ${filled.length} documents; allowed: one. Put each into its own file`,
       },
     ]);
-  }
-  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
-    throw empty(source);
   }
   refuseOddities(document, source, place);
   return {
@@ -125,8 +124,9 @@ function refuseOddities(document: Document.Parsed, source: string, place: (offse
     },
     Alias(_, alias, parents) {
       const target = alias.resolve(document);
-      if (target !== undefined && parents.includes(target))
-        report(alias, `the alias *${alias.source} contains itself`);
+      if (target === undefined)
+        report(alias, `no anchor &${alias.source} stands before the alias *${alias.source}`);
+      else if (parents.includes(target)) report(alias, `the alias *${alias.source} contains itself`);
     },
   });
   if (problems.length > 0) throw new SpecError(source, problems.slice(0, 5));

@@ -54,7 +54,7 @@ test('a gate that nobody opens in time expires by the real clock, and stable is 
   await vessel.approve();
   const { outcome, reason, timeline } = await vessel.ends();
   expect({ outcome, reason }).toEqual({
-    outcome: 'aborted',
+    outcome: 'rolled-back',
     reason: 'gate half expired after 3s with 1 of 2 approvals',
   });
   const [opened, expired] = ['gate half (2 approvals)', reason].map((text) =>

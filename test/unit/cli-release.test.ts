@@ -1,7 +1,7 @@
 /** What `slipway release` promises to people and to CI. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import type { ReleaseView } from '../../src/client.ts';
 import { AnotherReleaseRunning, NoRelease, Refused, Unreachable } from '../../src/client/errors.ts';
@@ -153,6 +153,8 @@ describe('start', () => {
   test.each([
     ['', '--file FILE is missing'],
     [`-f ${FILE}x`, `--file: ${FILE}x does not exist`],
+    [`-f ${dirname(FILE)}`, `is a directory; allowed: one file, or - for standard input`],
+    ['-f /dev/zero', '/dev/zero: is longer than 256 KiB; is it the right file?'],
     [`-f ${FILE} --timeout 5m`, '--timeout: only goes with --wait'],
     [`-f ${FILE} --wait --timeout soon`, "argument 'soon' is invalid. Allowed: a duration such as 30s"],
     [`-f ${FILE} --on-conflict wait`, 'Allowed choices are fail, supersede, queue'],

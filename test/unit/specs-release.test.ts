@@ -112,6 +112,15 @@ describe('a good file', () => {
     expect(parseRelease(JSON.stringify(once))).toEqual(once);
   });
 
+  test.each([
+    ['separators around it', `---\n${WHOLE}---\n`],
+    ['an end marker', `${WHOLE}...\n`],
+    ['a byte order mark', `\uFEFF${WHOLE}`],
+    ['the line ends of Windows', WHOLE.replaceAll('\n', '\r\n')],
+  ])('%s changes nothing', (_, text) => {
+    expect(parseRelease(text)).toEqual(parseRelease(WHOLE));
+  });
+
   test('anchors and aliases work', () => {
     const text = swap('- bake: 30s\n        - gate', '- bake: &bake 30s\n        - gate').replace(
       /bake: 30s(?=\n {2}guards)/,
@@ -190,6 +199,10 @@ describe('an error says where, what was found, and what is allowed', () => {
       swap('bake: 30s', 'bake: 30'),
       'steps[1].bake: found 30; allowed: a duration such as 30s, 5m, 1h30m, from 1s to 30d; give the unit: 30s or 30m',
     ],
+    ['a quoted duration without a unit', swap('bake: 30s', 'bake: "30"'), 'give the unit: 30s or 30m'],
+    ['a unit in words', swap('bake: 30s', 'bake: 30 sec'), 'found "30 sec"; allowed: a duration such as'],
+    ['minutes in words', swap('bake: 30s', 'bake: 5min'), 'from 1s to 30d; write 5m'],
+    ['a guard of 0', swap('guard: 5m', 'guard: 0'), 'spec.after.guard: found 0; allowed: a duration'],
     ['a bake of no time', swap('bake: 30s', 'bake: 0s'), 'steps[1].bake: found "0s"'],
     ['a bake of a year', swap('bake: 30s', 'bake: 365d'), 'steps[1].bake: found "365d"'],
     [
@@ -202,6 +215,11 @@ describe('an error says where, what was found, and what is allowed', () => {
       'a weight above 100',
       swap('weight: 50', 'weight: 101'),
       'found 101; allowed: a whole number from 1 to 100',
+    ],
+    [
+      'a weight above 100 before others',
+      swap('weight: 25', 'weight: 250'),
+      'steps[0].weight: found 250; allowed: a whole number from 1 to 100',
     ],
     ['half a percent', swap('weight: 25', 'weight: 25.5'), 'found 25.5; allowed: a whole number'],
     [
@@ -415,6 +433,12 @@ describe('a text that is no release at all', () => {
       swap('spec:', '__proto__: { spec: 1 }\nspec:'),
       'release.yaml:4:1: __proto__ is not allowed as a field name',
     ],
+    [
+      'an alias of nothing',
+      swap('cheaper search', '*why'),
+      'release.yaml:6:11: no anchor &why stands before the alias *why',
+    ],
+    ['only separators', '---\n---\n', 'release.yaml: is empty'],
     ['an alias of itself', 'a: &a [*a]', 'the alias *a contains itself'],
     ['a billion laughs', laughs(), 'its aliases expand too often; allowed: 100 times'],
     ['a novel', `# ${'x'.repeat(300_000)}`, 'release.yaml: is longer than 256 KiB'],

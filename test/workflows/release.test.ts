@@ -214,7 +214,7 @@ describe('people at a gate', () => {
     await release.handle.executeUpdate(messages.resume, { args: [person] });
     const end = await release.result();
     expect(end).toMatchObject({
-      outcome: 'aborted',
+      outcome: 'rolled-back',
       reason: 'gate half expired after 1h with 0 of 1 approvals',
     });
     expect(Date.parse(end.finishedAt ?? '') - opened).toBeGreaterThanOrEqual(3 * 3_600_000);
@@ -294,9 +294,23 @@ describe('guards', () => {
     await release.handle.signal(messages.alert, alertOf({}, { status: 'resolved' }));
     await release.handle.signal('alert');
     await release.handle.signal('alert', { labels: 7 });
+    await release.handle.signal('alert', { fingerprint: 'f', labels: null });
+    await release.handle.signal('alert', { fingerprint: 'f', labels: { severity: null } });
     await release.until('awaiting-approval');
     await release.approve();
     expect((await release.result()).outcome).toBe('promoted');
+  });
+
+  test('an alert that a person sends with its labels alone rolls back', async () => {
+    const cluster = new FakeCluster();
+    const release = await harbour.launch(cluster);
+    await release.until('baking');
+    await release.handle.signal('alert', { fingerprint: 'by hand', labels: { severity: 'warning' } });
+    expect(await release.result()).toMatchObject({
+      outcome: 'rolled-back',
+      reason: 'alert without a name (warning) fired',
+    });
+    expectRestored(cluster);
   });
 
   test('a failing pod rolls back with the container’s own reason', async () => {

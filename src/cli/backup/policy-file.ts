@@ -1,10 +1,10 @@
 /** How commands of backups find their policy: by name in Temporal, or in a file. */
-import { readFile } from 'node:fs/promises';
 import { parseBackupPolicy } from '../../specs/backup.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import { withClient } from '../connect.ts';
-import { badInput, required } from '../failure.ts';
+import { badInput } from '../failure.ts';
 import type { ConnectFlags, Session } from '../session.ts';
+import { readTextFile } from '../text-file.ts';
 
 export interface WhichPolicy extends ConnectFlags {
   policy?: string;
@@ -13,20 +13,8 @@ export interface WhichPolicy extends ConnectFlags {
 
 /** The policy in a file. Throws SpecError or a Failure that names the file. */
 export async function readPolicy(session: Session, flag: string | undefined): Promise<BackupPolicy> {
-  const file = required(flag, '--file FILE');
-  const source = file === '-' ? 'standard input' : file;
-  const text = file === '-' ? await session.readStdin() : await readText(file);
+  const { text, source } = await readTextFile(session, flag);
   return parseBackupPolicy(text, { source });
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw badInput(`--file: ${file} does not exist`);
-    throw badInput(`--file: ${file} cannot be read (${code ?? String(error)})`);
-  }
 }
 
 /** Exactly one of --policy and --file. */

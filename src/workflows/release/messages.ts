@@ -1,5 +1,6 @@
 /** How the outside speaks to a release and what it shows: handlers only record intent, the story acts. */
 import { log, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
+import { alertFrom } from '../../domain/release/alerts.ts';
 import { COMMANDS, refusal, type Command } from '../../domain/release/commands.ts';
 import type { ApproveCommand, PersonCommand } from '../../domain/release/types.ts';
 import type { ReleaseRun } from '../../domain/release/run.ts';
@@ -74,9 +75,9 @@ export function listen(run: ReleaseRun): void {
   );
   setHandler(
     messages.alert,
-    (notice) => {
-      if (typeof notice?.fingerprint === 'string' && typeof notice.labels === 'object')
-        run.alerted(notice, Date.now());
+    (sent) => {
+      const notice = alertFrom(sent);
+      if (notice) run.alerted(notice, Date.now());
       else log.warn('an alert without fingerprint or labels was ignored');
     },
     { description: 'An alert, as the gateway passes it on' },

@@ -131,7 +131,7 @@ async function waitAtGate(run: ReleaseRun, { gate }: Extract<PlannedStep, { kind
   if (open) return;
   const given = run.gate(Date.now())?.approvals.length ?? 0;
   const reason = `gate ${gate.name} expired after ${gate.expires} with ${given} of ${gate.approvals} approvals`;
-  run.halt({ outcome: 'aborted', reason }, Date.now());
+  run.halt({ outcome: 'rolled-back', reason }, Date.now());
   await condition(() => false);
 }
 
@@ -181,7 +181,7 @@ async function limitPauses(run: ReleaseRun): Promise<void> {
   for (;;) {
     await condition(() => run.paused);
     if (await happens(() => !run.paused, LONGEST_PAUSE, 'longest pause')) continue;
-    run.halt({ outcome: 'aborted', reason: 'paused for 30 days' }, Date.now());
+    run.halt({ outcome: 'rolled-back', reason: 'paused for 30 days' }, Date.now());
     return;
   }
 }
