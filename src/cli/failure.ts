@@ -76,7 +76,10 @@ function explainUsage(error: CommanderError): Explanation {
     .join(' ')
     .trim()
     .replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?');
-  const message = hint === '' ? first : `${first}; ${hint}`;
+  const file =
+    error.code === 'commander.excessArguments' ? /: (\S+\.(?:ya?ml|json))\.?$/.exec(first)?.[1] : undefined;
+  const meant = file === undefined ? hint : `did you mean -f ${file}?`;
+  const message = meant === '' ? first : `${first.replace(/\.$/, '')}; ${meant}`;
   return { code: 'usage', message, exit: EXIT.badInput };
 }
 

@@ -4,6 +4,7 @@ import { Client, Connection, isGrpcDeadlineError, isGrpcServiceError } from '@te
 import { NamespaceNotFoundError } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { BadSetting, SlipwayError, Unreachable } from './errors.ts';
+import { hostAndPort, whyUnreachable } from './reach.ts';
 
 const DEFAULT_ADDRESS = 'localhost:7233';
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
@@ -54,9 +55,15 @@ export function connectSettings(options: ConnectOptions = {}): ConnectSettings {
   }
   const found = config.connectionOptions.address;
   const address = options.address ?? found ?? DEFAULT_ADDRESS;
+  const origin = originOf(options, env, found);
+  if (!hostAndPort(address)) {
+    throw new BadSetting(
+      `Temporal's address (from ${origin}): found "${address}"; allowed: host:port, such as ${DEFAULT_ADDRESS}`,
+    );
+  }
   return {
     address,
-    origin: originOf(options, env, found),
+    origin,
     namespace: options.namespace ?? config.namespace ?? 'default',
     connection: { ...config.connectionOptions, address },
   };
@@ -81,7 +88,8 @@ export async function connectClient(
         `Temporal at ${settings.address} refuses our credentials: ${messageOf(error)}`,
       );
     }
-    throw unreachable(settings, `no connection within ${timeoutMs / 1_000} s`, error);
+    const why = await whyUnreachable(settings.address);
+    throw unreachable(settings, `no connection within ${timeoutMs / 1_000} s, ${why}`, error);
   }
   return { client: clientOf(connection, settings, options.identity), settings };
 }
@@ -107,7 +115,7 @@ export function plainError(
   }
   const code = codeOf(error);
   if (code === GRPC.unavailable || isGrpcDeadlineError(error))
-    return unreachable(settings, 'no answer in time', error);
+    return unreachable(settings, 'no answer in time. Is the server running?', error);
   if (code === GRPC.permissionDenied || code === GRPC.unauthenticated) {
     return new SlipwayError(
       'forbidden',
@@ -161,8 +169,7 @@ function unreachable(
 ): Unreachable {
   return new Unreachable(
     settings.address,
-    `Temporal cannot be reached at ${settings.address} (from ${settings.origin}): ${what}. ` +
-      'Is the server running, and do address and TLS settings fit it?',
+    `Temporal cannot be reached at ${settings.address} (from ${settings.origin}): ${what}`,
     { cause },
   );
 }
@@ -190,7 +197,7 @@ function clientOf(connection: Connection, settings: ConnectSettings, identity?: 
 
 function originOf(options: ConnectOptions, env: Record<string, string>, found: string | undefined): string {
   if (options.address !== undefined) return '--address';
-  if (env['TEMPORAL_ADDRESS']) return 'TEMPORAL_ADDRESS';
+  if (env['TEMPORAL_ADDRESS'] !== undefined) return 'TEMPORAL_ADDRESS';
   if (found !== undefined) return `profile "${options.profile ?? env['TEMPORAL_PROFILE'] ?? 'default'}"`;
   return 'the default; set TEMPORAL_ADDRESS or a profile';
 }

@@ -155,6 +155,7 @@ describe('start', () => {
     [`-f ${FILE}x`, `--file: ${FILE}x does not exist`],
     [`-f ${dirname(FILE)}`, `is a directory; allowed: one file, or - for standard input`],
     ['-f /dev/zero', '/dev/zero: is longer than 256 KiB; is it the right file?'],
+    ['release.yaml', 'did you mean -f release.yaml? (see'],
     [`-f ${FILE} --timeout 5m`, '--timeout: only goes with --wait'],
     [`-f ${FILE} --wait --timeout soon`, "argument 'soon' is invalid. Allowed: a duration such as 30s"],
     [`-f ${FILE} --on-conflict wait`, 'Allowed choices are fail, supersede, queue'],

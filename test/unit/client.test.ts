@@ -1,13 +1,16 @@
+import { once } from 'node:events';
 import { mkdtempSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { quoted } from '../../src/client/attributes.ts';
 import { connectSettings } from '../../src/client/connection.ts';
 import { SlipwayClient, Unreachable } from '../../src/client.ts';
 import { uiLinks } from '../../src/client/links.ts';
 import { announcement, versionOf } from '../../src/domain/release/announcement.ts';
 import { escapeMarkdown } from '../../src/domain/page.ts';
+import { whyUnreachable } from '../../src/client/reach.ts';
 import type { Release } from '../../src/specs/release.types.ts';
 import { releaseInput } from '../e2e/support/inputs.ts';
 
@@ -115,6 +118,34 @@ describe('where Temporal is', () => {
     ).toThrow(/\/no\/cert/);
   });
 
+  test.each(['', 'temporal:', 'temporal:port', '127.0.0.1:99999', 'a b:7233', 'temporal:7233/x'])(
+    'an address that can be none is refused at once: "%s"',
+    (address) => {
+      expect(() => connectSettings({ env: { TEMPORAL_ADDRESS: address } })).toThrow(
+        `Temporal's address (from TEMPORAL_ADDRESS): found "${address}"; allowed: host:port`,
+      );
+    },
+  );
+
+  test.each(['temporal', '[::1]:7233', 'temporal.example.com:443', 'dns:///temporal:7233'])(
+    'an address may be written as %s',
+    (address) => {
+      expect(connectSettings({ env: { TEMPORAL_ADDRESS: address } }).address).toBe(address);
+    },
+  );
+
+  test('a port at which something else answers is told apart from one where nothing listens', async () => {
+    const other = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    expect(await whyUnreachable(`127.0.0.1:${port}`)).toContain('but not as Temporal');
+    expect(await whyUnreachable('127.0.0.1:1')).toContain('nothing listens there');
+    expect(await whyUnreachable('no-such-host.invalid')).toBe(
+      'the host name "no-such-host.invalid" is not known',
+    );
+  });
+
   test('a server that is not there is named with the setting that leads to it', async () => {
     const error = await SlipwayClient.connect({
       env: { TEMPORAL_ADDRESS: '127.0.0.1:1' },
@@ -124,7 +155,7 @@ describe('where Temporal is', () => {
     expect(error).toMatchObject({
       code: 'unreachable',
       address: '127.0.0.1:1',
-      message: expect.stringMatching(/127\.0\.0\.1:1 \(from TEMPORAL_ADDRESS\)/),
+      message: expect.stringMatching(/127\.0\.0\.1:1 \(from TEMPORAL_ADDRESS\): .*nothing listens there/),
     });
   });
 });
