@@ -288,6 +288,14 @@ describe('status, list and history', () => {
     });
   });
 
+  test('what is known of an unnatural end is told once, as its reason', async () => {
+    const reason = 'the workflow was terminated in Temporal (cleanup), so nothing was restored';
+    const { out } = await slipway('release status shop/web', {
+      client: { status: () => Promise.resolve(view(ended('failed', reason), reason)) },
+    });
+    expect(out.split(reason)).toHaveLength(2);
+  });
+
   test('list with nothing running says so on standard error, and prints nothing', async () => {
     const { exit, out, err } = await slipway('release list', { client: { list: () => Promise.resolve([]) } });
     expect({ exit, out, err }).toEqual({ exit: 0, out: '', err: 'No release is running.\n' });

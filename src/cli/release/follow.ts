@@ -68,7 +68,7 @@ function printResult(
   more: { note: string | null; url: string | null },
 ): void {
   session.out(renderResult(status, session.colors));
-  if (more.note) session.out(`Note: ${more.note}`);
+  if (more.note && more.note !== status.reason) session.out(`Note: ${more.note}`);
   if (status.outcome === null)
     session.out(`Come back with: slipway release watch ${status.namespace}/${status.workload}`);
   if (status.outcome === 'failed' && !refusedByPreflight(status)) {

@@ -46,7 +46,9 @@ export function renderStatus(status: ReleaseStatus, options: RenderOptions): str
   const lines = blocks
     .filter((block) => block.length > 0)
     .flatMap((block, i) => (i === 0 ? block : ['', ...block]));
-  if (options.note) lines.push('', options.colors.yellow(`Note: ${plain(options.note)}`));
+  // Of an unnatural end all that is known is its reason.
+  if (options.note && options.note !== status.reason)
+    lines.push('', options.colors.yellow(`Note: ${plain(options.note)}`));
   if (options.url) lines.push('', `Temporal UI: ${options.url}`);
   return lines;
 }

@@ -1,7 +1,7 @@
 import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { type Api, UPDATE_MS } from '../api.ts';
-import { isTransient, messageOf, plainError } from '../connection.ts';
+import { isTransient, plainError } from '../connection.ts';
 import { NoAnswer, Refused } from '../errors.ts';
 import { noRelease } from './view.ts';
 
@@ -27,7 +27,7 @@ export async function updateError(api: Api, id: string, command: string, error: 
     }
     return new NoAnswer(
       `no worker took "${command}" within ${UPDATE_MS / 1_000} s; it was not carried out as far as we know. ` +
-        `Is \`slipway worker\` running? (${messageOf(error)})`,
+        'Is `slipway worker` running?',
       { cause: error },
     );
   }

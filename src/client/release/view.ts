@@ -5,7 +5,7 @@ import { TerminatedFailure, WorkflowNotFoundError } from '@temporalio/common';
 import type { Outcome, Phase, ReleaseStatus } from '../../domain/release/types.ts';
 import { type Api, QUERY_MS, SERVER_MS } from '../api.ts';
 import { attribute, type Info, memoOf } from '../attributes.ts';
-import { messageOf } from '../connection.ts';
+import { grpcDetails, isTransient } from '../connection.ts';
 import { NoRelease } from '../errors.ts';
 import { statusWithoutRun } from './status-without-run.ts';
 
@@ -47,7 +47,8 @@ async function viewRunning(api: Api, info: Info): Promise<ReleaseView> {
     const status = await queryStatus(api, info.workflowId, info.runId);
     return { status, source: 'worker', execution: 'running', note: null };
   } catch (error) {
-    const note = `no worker answered (${messageOf(error)}); this is what Temporal's index knows. Is \`slipway worker\` running?`;
+    const why = isTransient(error) ? '' : ` (${grpcDetails(error)})`;
+    const note = `no worker answered${why}; this is what Temporal's index knows. Is \`slipway worker\` running?`;
     return { status: statusFromIndex(info), source: 'index', execution: 'running', note };
   }
 }
