@@ -6,7 +6,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { ReleaseView } from '../../src/client.ts';
 import { AnotherReleaseRunning, NoRelease, Refused, Unreachable } from '../../src/client/errors.ts';
 import type { Outcome, ReleaseStatus } from '../../src/domain/release/types.ts';
-import { ended, releaseStatus, slipway } from './support/cli.ts';
+import { at, ended, releaseStatus, slipway } from './support/cli.ts';
 
 const FILE = join(mkdtempSync(join(tmpdir(), 'slipway-cli-')), 'release.yaml');
 const TEXT = `apiVersion: slipway/v1
@@ -299,6 +299,32 @@ describe('status, list and history', () => {
   test('list with nothing running says so on standard error, and prints nothing', async () => {
     const { exit, out, err } = await slipway('release list', { client: { list: () => Promise.resolve([]) } });
     expect({ exit, out, err }).toEqual({ exit: 0, out: '', err: 'No release is running.\n' });
+  });
+
+  test('history and list do not call for a person where preflight refused and nothing was touched', async () => {
+    const past = {
+      id: 'release.shop.web',
+      run: 'run-1',
+      namespace: 'shop',
+      workload: 'web',
+      image: 'shop/web:v2',
+      starter: 'ada',
+      releaseReason: 'cheaper search',
+      key: null,
+      phase: 'failed' as const,
+      execution: 'failed' as const,
+      startedAt: at(60),
+      finishedAt: at(59),
+      outcome: 'failed' as const,
+      refused: true,
+      reason: 'preflight refused: no room',
+      durationMs: 1_000,
+    };
+    const client = { history: () => Promise.resolve([past]), list: () => Promise.resolve([past]) };
+    const history = await slipway('release history shop/web', { client });
+    expect(history.out).toContain('REFUSED BY PREFLIGHT');
+    const list = await slipway('release list --all', { client });
+    expect(history.out + list.out).not.toContain('NEEDS A PERSON');
   });
 
   test('list knows the phases', async () => {

@@ -1,4 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { type Command, refusal } from '../../src/domain/release/commands.ts';
+import type { PersonCommand } from '../../src/domain/release/types.ts';
 import type { Observation, WorkloadFacts } from '../../src/domain/workload/types.ts';
 import { unseen } from '../../src/domain/workload/observe.ts';
 import { ReleaseRun } from '../../src/domain/release/run.ts';
@@ -114,4 +116,28 @@ test('the alert that hauled the release back stays as the evidence when it resol
   run.alerted(notice, 2);
   run.alerted({ ...notice, status: 'resolved' }, 3);
   expect(statusOf(run, 3)).toMatchObject({ alerts: [notice], reason: 'alert HighErrorRate (warning) fired' });
+});
+
+describe('a command that is not filled in', () => {
+  const told = (command: Command, sent: unknown) => refusal(underWay(), command, sent as PersonCommand, 1);
+
+  test.each<[Command, unknown, string]>([
+    ['abort', 'text', 'abort needs an object; send {"by":"your name","why":"your reason"}'],
+    ['abort', {}, '"by" is missing; send {"by":"your name","why":"your reason"}'],
+    ['resume', { by: ' ' }, '"by" is empty; send {"by":"your name"}'],
+    [
+      'promote',
+      { by: 'ann', why: 7 },
+      '"why" must be text, not 7; send {"by":"your name","why":"your reason"}',
+    ],
+    ['abort', { by: 'YOUR NAME', why: 'x' }, '"by" still says YOUR NAME; put your own there'],
+    ['abort', { by: 'ann', why: 'YOUR REASON' }, '"why" still says YOUR REASON; put your own there'],
+    ['abort', { by: 'ann', why: '...' }, '"why" still says ...; put your own there'],
+  ])('%s of %j is refused with what to send', (command, sent, sentence) => {
+    expect(told(command, sent)).toContain(sentence);
+  });
+
+  test('and what is filled in is taken', () => {
+    expect(told('abort', { by: 'ann', why: 'she said so' })).toBeNull();
+  });
 });

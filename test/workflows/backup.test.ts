@@ -240,7 +240,9 @@ describe('a backup', () => {
     expect(await refusal(handle.executeUpdate(messages.throttle, { args: [wrong] }))).toContain(
       'mbPerSecond: found -1; allowed: a number above 0',
     );
-    expect(await refusal(handle.executeUpdate('throttle', { args: [] as never }))).toContain('by is missing');
+    expect(await refusal(handle.executeUpdate('throttle', { args: [] as never }))).toContain(
+      '"by" is missing',
+    );
     await handle.cancel();
     await expect(handle.result()).rejects.toThrow();
   });
@@ -293,7 +295,7 @@ describe('a restore', () => {
     expect(await refusal(approve('plan-7'))).toContain(
       'plan: found "plan-7", but the plan that waits is plan-2',
     );
-    expect(await refusal(approve('plan-2', ' '))).toContain('by is missing');
+    expect(await refusal(approve('plan-2', ' '))).toContain('"by" is empty; send {"plan": "plan-2"');
     await approve('plan-2');
     const status = await handle.result();
     expect(status).toMatchObject({ outcome: 'restored', approval: { by: 'bob' } });

@@ -1,7 +1,7 @@
 /** Releases as tables. */
 import type { Colors } from 'picocolors/types.js';
 import type { ListedRelease, PastRelease } from '../../client.ts';
-import { paintPhase } from './status.ts';
+import { paintPhase, paintRefused } from './status.ts';
 import { plain, shortImage, span, stamp, table } from './text.ts';
 
 const REASON_LENGTH = 100;
@@ -29,6 +29,8 @@ export function renderList(releases: ListedRelease[], { colors, now, wide }: Lis
 }
 
 function phaseOf({ phase, execution }: ListedRelease, colors: Colors): string {
+  // The index does not know whether it needs a person or was refused before it began.
+  if (phase === 'failed') return colors.red('FAILED');
   if (phase !== null) return paintPhase(phase, colors);
   return execution === 'running' ? 'waiting for a worker' : execution;
 }
@@ -47,13 +49,18 @@ export function renderHistory(past: PastRelease[], { colors, wide }: Omit<ListOp
   const rows = past.map((each) => [
     stamp(each.startedAt),
     wide ? each.image : shortImage(each.image),
-    each.outcome ? paintPhase(each.outcome, colors) : phaseOf(each, colors),
+    outcomeOf(each, colors),
     span(each.durationMs),
     plain(each.starter),
     ...(wide ? [each.key ?? '-', each.run] : []),
     wide ? why(each) : shorten(why(each)),
   ]);
   return table([header.map((title) => colors.dim(title)), ...rows]);
+}
+
+function outcomeOf(past: PastRelease, colors: Colors): string {
+  if (past.refused) return paintRefused(colors);
+  return past.outcome ? paintPhase(past.outcome, colors) : phaseOf(past, colors);
 }
 
 /** A table that wraps is none; -o wide has the whole text. */

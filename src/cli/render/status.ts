@@ -62,6 +62,10 @@ export function paintPhase(phase: Phase, colors: Colors): string {
   return RUNNING.has(phase) ? colors.cyan(text) : colors.red(text);
 }
 
+export function paintRefused(colors: Colors): string {
+  return colors.red('REFUSED BY PREFLIGHT');
+}
+
 function headline(status: ReleaseStatus, { colors, now }: RenderOptions): string[] {
   const name = colors.bold(`${status.namespace}/${status.workload}`);
   const at = status.step ? `   step ${status.step.index} of ${status.step.total}` : '';
@@ -69,9 +73,7 @@ function headline(status: ReleaseStatus, { colors, now }: RenderOptions): string
   const took = span(end - Date.parse(status.startedAt));
   const from = status.stable.image === '' ? '' : `${shortImage(status.stable.image)} -> `;
   const age = status.finishedAt ? `${span(now - end)} ago, after ${took}` : `${took} ago`;
-  const phase = refusedByPreflight(status)
-    ? colors.red('REFUSED BY PREFLIGHT')
-    : paintPhase(status.phase, colors);
+  const phase = refusedByPreflight(status) ? paintRefused(colors) : paintPhase(status.phase, colors);
   const lines = [
     `${name}   ${phase}${at}`,
     `${from}${shortImage(status.image)}: ${plain(status.releaseReason)}`,
@@ -191,7 +193,7 @@ export function renderResult(status: ReleaseStatus, colors: Colors): string {
       return `${colors.green('Promoted')}${took}: ${target} runs ${shortImage(status.image)}.`;
     case 'failed':
       if (refusedByPreflight(status)) {
-        return `${colors.red('Refused')}: ${plain(status.reason ?? 'preflight found errors')}. Nothing was touched.`;
+        return `${colors.red('Refused')}: ${plain(status.reason ?? 'preflight found errors').replace(/^preflight refused: /, '')}. Nothing was touched.`;
       }
       return `${colors.red('Failed')}${took}: ${target}${reason}`;
     default: {

@@ -2,6 +2,7 @@
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { releaseId, WORKFLOW } from '../../domain/names.ts';
 import type { Outcome, Phase } from '../../domain/release/types.ts';
+import { refusedByPreflight } from '../../domain/release/view.ts';
 import { type Api, SERVER_MS } from '../api.ts';
 import { attribute, memoOf, quoted } from '../attributes.ts';
 import { type Execution, executionOf, outcomeOf, phaseOf, viewClosed } from './view.ts';
@@ -29,6 +30,8 @@ export interface ListedRelease {
 
 export interface PastRelease extends ListedRelease {
   outcome: Outcome | null;
+  /** Preflight did not let it begin. */
+  refused: boolean;
   /** Why it ended as it did; `null` while it runs, or when nobody knows. */
   reason: string | null;
   durationMs: number;
@@ -72,12 +75,14 @@ async function pastRelease(api: Api, info: WorkflowExecutionInfo): Promise<PastR
   const base = listed(info);
   const end = info.closeTime ?? new Date();
   const durationMs = end.getTime() - info.startTime.getTime();
-  if (base.execution === 'running') return { ...base, outcome: null, reason: null, durationMs };
+  if (base.execution === 'running')
+    return { ...base, outcome: null, refused: false, reason: null, durationMs };
   const { status } = await viewClosed(api, info);
   return {
     ...base,
     phase: status.phase,
     outcome: status.outcome ?? outcomeOf(info),
+    refused: refusedByPreflight(status),
     reason: status.reason,
     durationMs,
   };

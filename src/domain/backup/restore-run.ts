@@ -9,6 +9,7 @@ import type {
   RestoreStatus,
 } from './restore.types.ts';
 import { bytesText, durationText } from '../amounts.ts';
+import { fieldRefusal } from '../sent.ts';
 import type { TimelineEntry } from '../timeline.ts';
 
 const KEPT_FAILURES = 100;
@@ -128,12 +129,11 @@ export function decisionRefusal(run: RestoreRun, command: unknown): string | nul
       ? `${run.approval.by} has approved it already`
       : `nothing waits for a decision; the restore is ${run.phase}`;
   }
-  const { plan, by, why } = (
-    typeof command === 'object' && command !== null ? command : {}
-  ) as Partial<RestoreApproval>;
+  const sent = typeof command === 'object' && command !== null ? command : {};
   const example = `send {"plan": "${run.plan.digest}", "by": "YOUR NAME", "why": "YOUR REASON"}`;
-  if (typeof by !== 'string' || by.trim() === '') return `by is missing: ${example}`;
-  if (typeof why !== 'string' || why.trim() === '') return `why is missing: ${example}`;
+  const missing = fieldRefusal(sent, ['by', 'why']);
+  if (missing) return `${missing}; ${example}`;
+  const { plan } = sent as Partial<RestoreApproval>;
   if (plan !== run.plan.digest) {
     return `plan: found ${JSON.stringify(plan) ?? 'nothing'}, but the plan that waits is ${run.plan.digest}; read it, then ${example}`;
   }

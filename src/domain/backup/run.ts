@@ -10,6 +10,7 @@ import type {
   Throttle,
   ThrottleCommand,
 } from './types.ts';
+import { fieldRefusal } from '../sent.ts';
 import type { TimelineEntry } from '../timeline.ts';
 import { bytesText, durationText } from '../amounts.ts';
 
@@ -126,12 +127,13 @@ export class BackupRun {
 export function throttleRefusal(run: BackupRun, command: unknown): string | null {
   if (run.outcome !== null) return `the backup has ended (${run.outcome}); there is nothing to throttle`;
   const sent = (typeof command === 'object' && command !== null ? command : {}) as Partial<ThrottleCommand>;
-  const { mbPerSecond, by } = sent;
+  const { mbPerSecond } = sent;
   if ('job' in run.input.policy.spec.destination) {
     return 'a Job of the cluster makes this backup with mongodump, which cannot be slowed down; give its container a smaller CPU limit (destination.job.resources)';
   }
   const example = 'send {"mbPerSecond": 50, "by": "YOUR NAME"}; mbPerSecond null takes the limit away';
-  if (typeof by !== 'string' || by.trim() === '') return `by is missing: ${example}`;
+  const missing = fieldRefusal(sent, ['by']);
+  if (missing) return `${missing}; ${example}`;
   if (mbPerSecond === null) return null;
   if (typeof mbPerSecond !== 'number' || !(mbPerSecond > 0 && mbPerSecond <= 100_000)) {
     return `mbPerSecond: found ${JSON.stringify(mbPerSecond) ?? 'nothing'}; allowed: a number above 0, up to 100000, or null. ${example}`;

@@ -1,4 +1,5 @@
 /** Who may open a gate, and what to tell those who may not. */
+import { fieldRefusal } from '../sent.ts';
 import type { ApproveCommand, GateStatus } from './types.ts';
 
 /** The gate opens: enough different people, and with four eyes at least one who did not start the release. */
@@ -22,7 +23,7 @@ export function refusalOf(
   if (!gate) return `no gate is open: the release is ${where}`;
   const wanted = `send {"gate":"${gate.name}","revision":"${gate.revision}","by":"your name","why":"your reason"}`;
   if (typeof command !== 'object' || command === null) return `${verb} needs an object; ${wanted}`;
-  const missing = missingField(command, ['gate', 'revision', 'by', 'why']);
+  const missing = fieldRefusal(command, ['gate', 'revision', 'by', 'why']);
   if (missing) return `${missing}; ${wanted}`;
   if (command.gate !== gate.name) {
     return `gate "${command.gate}" is not open; open is gate "${gate.name}" of revision ${gate.revision}`;
@@ -32,23 +33,6 @@ export function refusalOf(
   }
   if (verb === 'approve' && gate.approvals.some(({ by }) => samePerson(by, command.by))) {
     return `${command.by.trim()} has approved gate "${gate.name}" already; ${gate.needed - gate.approvals.length} more by others needed`;
-  }
-  return null;
-}
-
-/** Longest text that a person may send along. */
-const LONGEST = 1_000;
-
-/** The first field that is missing, not text, or too long, as a sentence. */
-export function missingField(command: object, fields: readonly string[]): string | null {
-  for (const field of fields) {
-    const value: unknown = Reflect.get(command, field);
-    if (value === undefined || value === null) return `"${field}" is missing`;
-    if (typeof value !== 'string')
-      return `"${field}" must be text, not ${JSON.stringify(value).slice(0, 40)}`;
-    if (value.trim() === '') return `"${field}" is empty`;
-    if (value.length > LONGEST)
-      return `"${field}" is ${value.length} characters long; at most ${LONGEST} are allowed`;
   }
   return null;
 }

@@ -1,20 +1,30 @@
 /** Whether a command can be taken now; the sentence that says why not is what people read in the Temporal UI. */
-import { missingField, refusalOf } from './approvals.ts';
+import { fieldRefusal } from '../sent.ts';
+import { refusalOf } from './approvals.ts';
 import type { ApproveCommand, PersonCommand, Phase } from './types.ts';
 import type { ReleaseRun } from './run.ts';
 
 export type Command = 'approve' | 'reject' | 'pause' | 'resume' | 'promote' | 'abort';
 
-/** What a command is for and what to send, as the Temporal UI shows it beside its name. */
-export const COMMANDS: Record<Command, string> = {
-  approve: 'Open the gate. {"gate":"half","revision":"5d9c7b6f4","by":"you","why":"your reason"}',
-  reject:
-    'Refuse at the gate and roll back. {"gate":"half","revision":"5d9c7b6f4","by":"you","why":"your reason"}',
-  pause: 'Stop every clock and every move; guards stay on. {"by":"you","why":"your reason"}',
-  resume: 'Go on after a pause. {"by":"you"}',
-  promote: 'Skip what remains and go to 100 %. {"by":"you","why":"your reason"}',
-  abort: 'Roll back now. {"by":"you","why":"your reason"}',
+/** What a person sends along with a command, besides the gate. */
+const SIGNED = '{"by":"your name","why":"your reason"}';
+const AT_GATE = '{"gate":"half","revision":"5d9c7b6f4","by":"your name","why":"your reason"}';
+
+/** What each command does, and an example of what to send. */
+const WORDS: Record<Command, { does: string; send: string }> = {
+  approve: { does: 'Open the gate.', send: AT_GATE },
+  reject: { does: 'Refuse at the gate and roll back.', send: AT_GATE },
+  pause: { does: 'Stop every clock and every move; guards stay on.', send: SIGNED },
+  resume: { does: 'Go on after a pause.', send: '{"by":"your name"}' },
+  promote: { does: 'Skip what remains and go to 100 %.', send: SIGNED },
+  abort: { does: 'Roll back now.', send: SIGNED },
 };
+
+/** How the Temporal UI describes a command beside its name. */
+export function describeCommand(command: Command): string {
+  const { does, send } = WORDS[command];
+  return `${does} ${send}`;
+}
 
 const WHERE: Partial<Record<Phase, string>> = {
   preflight: 'being checked',
@@ -38,11 +48,11 @@ export function refusal(
   if (command === 'approve' || command === 'reject') {
     return refusalOf(command, sent as ApproveCommand | undefined, run.gate(now), where);
   }
-  if (typeof sent !== 'object' || sent === null)
-    return `${command} needs an object; for example: ${COMMANDS[command]}`;
-  const missing = missingField(sent, command === 'resume' || command === 'pause' ? ['by'] : ['by', 'why']);
-  if (missing) return `${missing}; for example: ${COMMANDS[command]}`;
-  const overlong = sent.why === undefined ? null : missingField({ why: sent.why || '-' }, ['why']);
+  const wanted = `send ${WORDS[command].send}`;
+  if (typeof sent !== 'object' || sent === null) return `${command} needs an object; ${wanted}`;
+  const missing = fieldRefusal(sent, command === 'resume' || command === 'pause' ? ['by'] : ['by', 'why']);
+  if (missing) return `${missing}; ${wanted}`;
+  const overlong = sent.why === undefined ? null : fieldRefusal({ why: sent.why || '-' }, ['why']);
   if (overlong) return overlong;
   if (command === 'pause' && run.paused) return 'the release is paused already';
   if (command === 'resume' && !run.paused) return `the release is not paused: it is ${where}`;

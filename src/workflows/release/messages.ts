@@ -1,7 +1,7 @@
 /** How the outside speaks to a release and what it shows: handlers only record intent, the story acts. */
 import { log, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
 import { alertFrom } from '../../domain/release/alerts.ts';
-import { COMMANDS, refusal, type Command } from '../../domain/release/commands.ts';
+import { describeCommand, refusal, type Command } from '../../domain/release/commands.ts';
 import type { ApproveCommand, PersonCommand } from '../../domain/release/types.ts';
 import type { ReleaseRun } from '../../domain/release/run.ts';
 import { statusOf } from '../../domain/release/status.ts';
@@ -13,7 +13,7 @@ import { PHASE } from '../showing.ts';
 /** Registers every handler. Call before the first `await`, with the state complete. */
 export function listen(run: ReleaseRun): void {
   const options = (command: Command) => ({
-    description: COMMANDS[command],
+    description: describeCommand(command),
     validator: (sent: ApproveCommand | PersonCommand) => {
       const sentence = refusal(run, command, sent, Date.now());
       if (sentence) throw refused(sentence);
