@@ -43,6 +43,7 @@ interface Explanation {
 const EXITS: Record<string, ExitCode> = {
   'bad-setting': EXIT.badInput,
   'bad-input': EXIT.badInput,
+  'key-taken': EXIT.badInput,
   'another-release': EXIT.otherRelease,
 };
 

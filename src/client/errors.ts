@@ -8,6 +8,7 @@ export type SlipwayErrorCode =
   | 'no-release'
   | 'refused'
   | 'another-release'
+  | 'key-taken'
   | 'not-set-up'
   | 'forbidden'
   | 'no-policy'

@@ -159,6 +159,19 @@ describe('start', () => {
     await expect.poll(async () => (await start(name, { key: "it's" })).run).toBe(first.run);
   });
 
+  test('a key that belongs to another image is refused: no job is told that its release was promoted when another was', async () => {
+    const name = freshName();
+    const first = await start(name, { key: 'job-1' });
+    const other = start(name, { key: 'job-1', image: 'x:v2' });
+    await expect(other).rejects.toMatchObject({ code: 'key-taken' });
+    await expect(other).rejects.toThrow(
+      /^--id: "job-1" belongs to the release to .*:v1\.1\.0, and this one is to x:v2/,
+    );
+    await client.promote(target(name), { by: 'ann' });
+    await client.waitForOutcome(first);
+    await expect(start(name, { key: 'job-1', image: 'x:v2' })).rejects.toMatchObject({ code: 'key-taken' });
+  });
+
   test('a dry run is not blocked by a running release and is not listed', async () => {
     const name = freshName();
     await start(name);

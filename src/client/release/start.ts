@@ -1,7 +1,8 @@
 /** Starting a release: one at a time for a workload, found again by its key, and what happens when another is running. */
 import { randomUUID } from 'node:crypto';
-import { WithStartWorkflowOperation } from '@temporalio/client';
+import { WithStartWorkflowOperation, type WorkflowExecutionInfo } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { releaseImage } from '../../domain/image.ts';
 import { announcement } from '../../domain/release/announcement.ts';
 import { releaseId, releaseQueueId, TASK_QUEUE, WORKFLOW } from '../../domain/names.ts';
 import type { EnqueueCommand, QueueStatus, ReleaseInput } from '../../domain/release/types.ts';
@@ -51,7 +52,7 @@ export async function startRelease(api: Api, request: StartRequest): Promise<Sta
   if (input.dryRun) return await launch(api, `release-dry-run.${namespace}.${name}.${randomUUID()}`, input);
   if (input.key !== null) {
     const found = await findByKey(api, namespace, name, input.key);
-    if (found) return found;
+    if (found) return sameRelease(input, found);
   }
   const id = releaseId(namespace, name);
   // Whoever already stands in line goes first, even in the moment between two releases.
@@ -70,7 +71,8 @@ async function meetRunning(api: Api, id: string, request: StartRequest): Promise
   const running = await describe(api, id);
   const memo = running ? memoOf(running) : null;
   if (running && memo && input.key !== null && memo.key === input.key) {
-    return { id, run: running.runId, key: input.key, attached: true, queued: false };
+    const { key } = input;
+    return sameRelease(input, { id, run: running.runId, key, queued: false, image: memo.image });
   }
   if (onConflict !== 'fail') return await enqueue(api, request);
   throw new AnotherReleaseRunning(
@@ -108,28 +110,51 @@ async function launch(api: Api, id: string, input: ReleaseInput): Promise<Starte
   }
 }
 
+/** A release that was started with the same key, and what it launches. */
+type Found = Omit<Started, 'attached'> & { image: string };
+
+/**
+ * The release that a repeated job means. A key that belongs to another image is a mistake in the pipeline: the job must
+ * not be told that "its" release was promoted when another one was.
+ */
+function sameRelease(input: ReleaseInput, { image, ...found }: Found): Started {
+  const asked = releaseImage(input.release);
+  if (asked !== image) {
+    throw new SlipwayError(
+      'key-taken',
+      `--id: "${found.key}" belongs to the release to ${image}, and this one is to ${asked}; give each release an id of its own`,
+    );
+  }
+  return { ...found, attached: true };
+}
+
 /** Running, in line, replaced in line, or finished: the same key never starts twice. */
-async function findByKey(api: Api, namespace: string, name: string, key: string): Promise<Started | null> {
+async function findByKey(api: Api, namespace: string, name: string, key: string): Promise<Found | null> {
   const id = releaseId(namespace, name);
   // The latest run is read from the store of record; the index below may lag by a second.
   const latest = await describe(api, id);
   if (latest && memoOf(latest).key === key) {
-    return { id, run: latest.runId, key, attached: true, queued: false };
+    return { id, run: latest.runId, key, queued: false, image: memoOf(latest).image };
   }
   const waiting = await waitingReleases(api, namespace, name);
-  if (waiting?.some((each) => each.key === key)) return { id, run: null, key, attached: true, queued: true };
-  const run = await runByKey(api, id, key);
-  if (run !== null) return { id, run, key, attached: true, queued: false };
+  const inLine = waiting?.find((each) => each.key === key);
+  if (inLine) return { id, run: null, key, queued: true, image: inLine.image };
+  const past = await infoByKey(api, id, key);
+  if (past) return { id, run: past.runId, key, queued: false, image: memoOf(past).image };
   const replaced = await replacedRelease(api, namespace, name, key);
-  return replaced && { id, run: null, key, attached: true, queued: true };
+  return replaced && { id, run: null, key, queued: true, image: replaced.image };
 }
 
 /** Run of a release by its key, from the index. */
 export async function runByKey(api: Api, id: string, key: string): Promise<string | null> {
+  return (await infoByKey(api, id, key))?.runId ?? null;
+}
+
+async function infoByKey(api: Api, id: string, key: string): Promise<WorkflowExecutionInfo | null> {
   const query = `WorkflowId = ${quoted(id)} AND SlipwayKey = ${quoted(key)}`;
   return await api.call(SERVER_MS, async () => {
     try {
-      for await (const info of api.client.workflow.list({ query, pageSize: 1 })) return info.runId;
+      for await (const info of api.client.workflow.list({ query, pageSize: 1 })) return info;
       return null;
     } catch (error) {
       throw startError(api, error);
