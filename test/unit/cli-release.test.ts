@@ -296,6 +296,18 @@ describe('status, list and history', () => {
     expect(out.split(reason)).toHaveLength(2);
   });
 
+  test('status names the releases that start when this one ends', async () => {
+    const waiting = [{ image: 'shop/web:v3', starter: 'bob', key: 'job-3', policy: 'queue' as const }];
+    const client = {
+      status: () => Promise.resolve(view(releaseStatus())),
+      waiting: () => Promise.resolve(waiting),
+    };
+    const { out } = await slipway('release status shop/web', { client });
+    expect(out).toContain('In line, to start when this one ends: v3 (bob)');
+    const json = await slipway('release status shop/web -o json', { client });
+    expect(JSON.parse(json.out)).toMatchObject({ waiting });
+  });
+
   test('list with nothing running says so on standard error, and prints nothing', async () => {
     const { exit, out, err } = await slipway('release list', { client: { list: () => Promise.resolve([]) } });
     expect({ exit, out, err }).toEqual({ exit: 0, out: '', err: 'No release is running.\n' });

@@ -78,6 +78,17 @@ test('a record that the release takes off itself is no drift: neither acted upon
   expect(statusOf(run, 1)).toMatchObject({ drift: [], paused: null });
 });
 
+test('a change by another hand that breaks the pods rolls back, and is not paused on the way', () => {
+  const run = underWay({ alerts: null, pods: { readyWithin: '10m', restarts: 0 }, deadline: '15m' });
+  const drift = [{ id: 'd', field: 'image', manager: 'kubectl-set', found: 'v3', expected: 'v2' }];
+  run.observed({ ...seen(2, 5), drift }, 1);
+  expect(run.phase).toBe('paused');
+  const problems = [{ pod: 'app-1', container: 'app', reason: 'CrashLoopBackOff', message: 'exit code 1' }];
+  run.observed({ ...seen(2, 5), drift, problems }, 2);
+  expect(statusOf(run, 2)).toMatchObject({ phase: 'rolling-back', paused: null });
+  expect(run.stop?.outcome).toBe('rolled-back');
+});
+
 test('what cannot be seen bakes no further and never counts as settled or launched; the deadline runs on', () => {
   const run = underWay();
   run.observed({ ...seen(5, 5), canary: { hash: 'new', pods: 5, ready: 5 } }, 1_000);

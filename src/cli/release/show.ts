@@ -24,13 +24,19 @@ export interface HistoryFlags extends StatusFlags {
 export async function status(session: Session, text: string, flags: StatusFlags): Promise<void> {
   const { namespace, name } = parseTarget(text, flags.namespace);
   await withClient(session, flags, async (client) => {
-    const view = await client.status(namespace, name);
+    const [view, inLine] = await Promise.all([
+      client.status(namespace, name),
+      client.waiting(namespace, name),
+    ]);
+    const waiting = inLine ?? [];
     const url = client.workflowUrl(view.status.id, view.status.run);
     const { note, source, execution } = view;
-    if (await printData(session, flags.output, { ...view.status, url, note, source, execution })) return;
+    if (await printData(session, flags.output, { ...view.status, waiting, url, note, source, execution }))
+      return;
     if (flags.output === 'name') session.out(`${namespace}/${name}`);
     else {
-      const lines = renderStatus(view.status, { colors: session.colors, now: session.now(), url, note });
+      const { colors } = session;
+      const lines = renderStatus(view.status, { colors, now: session.now(), url, note, waiting });
       for (const line of lines) session.out(line);
     }
   });

@@ -2,8 +2,9 @@
 import type { Colors } from 'picocolors/types.js';
 import type { ListedRelease, PastRelease } from '../../client.ts';
 import { paintPhase, paintRefused } from './status.ts';
-import { plain, shortImage, span, stamp, table } from './text.ts';
+import { cut, plain, shortImage, span, stamp, table } from './text.ts';
 
+/** A table that wraps is none; -o wide has the whole text. */
 const REASON_LENGTH = 100;
 
 interface ListOptions {
@@ -23,7 +24,7 @@ export function renderList(releases: ListedRelease[], { colors, now, wide }: Lis
     span(now - Date.parse(each.startedAt)),
     plain(each.starter),
     ...(wide ? [each.key ?? '-', each.run] : []),
-    wide ? plain(each.releaseReason) : shorten(plain(each.releaseReason)),
+    wide ? plain(each.releaseReason) : cut(plain(each.releaseReason), REASON_LENGTH),
   ]);
   return table([header.map((title) => colors.dim(title)), ...rows]);
 }
@@ -53,7 +54,7 @@ export function renderHistory(past: PastRelease[], { colors, wide }: Omit<ListOp
     span(each.durationMs),
     plain(each.starter),
     ...(wide ? [each.key ?? '-', each.run] : []),
-    wide ? why(each) : shorten(why(each)),
+    wide ? why(each) : cut(why(each), REASON_LENGTH),
   ]);
   return table([header.map((title) => colors.dim(title)), ...rows]);
 }
@@ -61,11 +62,6 @@ export function renderHistory(past: PastRelease[], { colors, wide }: Omit<ListOp
 function outcomeOf(past: PastRelease, colors: Colors): string {
   if (past.refused) return paintRefused(colors);
   return past.outcome ? paintPhase(past.outcome, colors) : phaseOf(past, colors);
-}
-
-/** A table that wraps is none; -o wide has the whole text. */
-function shorten(text: string): string {
-  return text.length <= REASON_LENGTH ? text : `${text.slice(0, REASON_LENGTH - 3)}...`;
 }
 
 /** Why it was made, and for one that did not make it, why it ended. */

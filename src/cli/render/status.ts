@@ -1,9 +1,9 @@
 /** A release as a person on call reads it: where it is, how the pods are, what is wrong, what is wanted from them. */
 import type { Colors } from 'picocolors/types.js';
 import { describeStep } from '../../domain/release/plan.ts';
-import type { Phase, ReleaseStatus } from '../../domain/release/types.ts';
+import type { Phase, QueueStatus, ReleaseStatus } from '../../domain/release/types.ts';
 import { refusedByPreflight } from '../../domain/release/view.ts';
-import { clock, count, plain, shortImage, span, table } from './text.ts';
+import { clock, count, cut, plain, shortImage, span, table } from './text.ts';
 
 interface RenderOptions {
   colors: Colors;
@@ -13,6 +13,8 @@ interface RenderOptions {
   url: string | null;
   /** What the reader should know about this view, e.g. that no worker answered. */
   note?: string | null;
+  /** Releases that start, one after the other, when this one has ended. */
+  waiting?: QueueStatus['waiting'];
   /** How many entries of the timeline to show. */
   entries?: number;
 }
@@ -42,6 +44,7 @@ export function renderStatus(status: ReleaseStatus, options: RenderOptions): str
     trouble(status, options),
     story(status, options),
     wanted(status, options),
+    line(options),
   ];
   const lines = blocks
     .filter((block) => block.length > 0)
@@ -134,11 +137,23 @@ export function renderFinding(finding: ReleaseStatus['findings'][number], colors
   return `${paint(finding.level)}: ${plain(finding.message)}${fix}`;
 }
 
+/** Reasons stand above in full; the story only has to be recognised. */
+const LONGEST_ENTRY = 200;
+
 function story(
   { timeline, outcome }: ReleaseStatus,
   { colors, now, entries = outcome ? 12 : 3 }: RenderOptions,
 ): string[] {
-  return timeline.slice(-entries).map(({ at, text }) => `${colors.dim(clock(at, now))}  ${plain(text)}`);
+  return timeline
+    .slice(-entries)
+    .map(({ at, text }) => `${colors.dim(clock(at, now))}  ${cut(plain(text), LONGEST_ENTRY)}`);
+}
+
+/** Whoever ends this release should know that another one begins at once. */
+function line({ waiting = [] }: RenderOptions): string[] {
+  if (waiting.length === 0) return [];
+  const names = waiting.map(({ image, starter }) => `${shortImage(image)} (${plain(starter)})`);
+  return [`In line, to start when this one ends: ${names.join(', ')}`];
 }
 
 /** What is wanted from the reader, with commands to paste, and what happens if nobody does anything. */
@@ -181,9 +196,11 @@ function wanted(status: ReleaseStatus, { colors, now }: Pick<RenderOptions, 'col
 /** The last word of a release that was followed. */
 export function renderResult(status: ReleaseStatus, colors: Colors): string {
   const target = `${status.namespace}/${status.workload}`;
-  const took = status.finishedAt
-    ? ` after ${span(Date.parse(status.finishedAt) - Date.parse(status.startedAt))}`
-    : '';
+  // One that was replaced in line never ran.
+  const took =
+    status.finishedAt && status.run !== ''
+      ? ` after ${span(Date.parse(status.finishedAt) - Date.parse(status.startedAt))}`
+      : '';
   const reason = status.reason ? `: ${plain(status.reason)}` : '';
   const serves = status.stable.image ? ` ${shortImage(status.stable.image)} serves.` : '';
   switch (status.outcome) {

@@ -3,13 +3,13 @@ import { WorkflowNotFoundError } from '@temporalio/common';
 import { type Api, UPDATE_MS } from '../api.ts';
 import { isTransient, plainError } from '../connection.ts';
 import { NoAnswer, Refused } from '../errors.ts';
-import { noRelease } from './view.ts';
+import { noneInProgress } from './view.ts';
 
 const ENDED = /^AcceptedUpdateCompletedWorkflow$/;
 
 /** Why an Update did not succeed, as an error of ours; asks the server once more when it was silence. */
 export async function updateError(api: Api, id: string, command: string, error: unknown): Promise<Error> {
-  if (error instanceof WorkflowNotFoundError) return noRelease(id);
+  if (error instanceof WorkflowNotFoundError) return noneInProgress(id);
   if (error instanceof WorkflowUpdateFailedError) {
     const type = (error.cause as { type?: string } | undefined)?.type ?? '';
     const message = ENDED.test(type)
@@ -22,7 +22,7 @@ export async function updateError(api: Api, id: string, command: string, error: 
     try {
       await api.raw(2_000, () => api.client.workflow.getHandle(id).describe());
     } catch (second) {
-      if (second instanceof WorkflowNotFoundError && command !== 'enqueue') return noRelease(id);
+      if (second instanceof WorkflowNotFoundError && command !== 'enqueue') return noneInProgress(id);
       if (!(second instanceof WorkflowNotFoundError)) return plainError(second, api.settings);
     }
     return new NoAnswer(

@@ -166,11 +166,22 @@ function statusFromIndex(info: Info): ReleaseStatus {
   });
 }
 
-/** `release.<namespace>.<name>`: namespaces have no dots, workload names may. */
+/** There never was one, or Temporal has forgotten it. */
 export function noRelease(id: string): NoRelease {
-  const [, namespace = '', ...name] = id.split('.');
-  const workload = name.join('.');
+  const { namespace, workload } = workloadOf(id);
   return new NoRelease(namespace, workload, `there is no release of ${namespace}/${workload}`);
+}
+
+/** There may have been releases, but a command needs one that runs. */
+export function noneInProgress(id: string): NoRelease {
+  const { namespace, workload } = workloadOf(id);
+  return new NoRelease(namespace, workload, `no release of ${namespace}/${workload} is in progress`);
+}
+
+/** `release.<namespace>.<name>`: namespaces have no dots, workload names may. */
+function workloadOf(id: string): { namespace: string; workload: string } {
+  const [, namespace = '', ...name] = id.split('.');
+  return { namespace, workload: name.join('.') };
 }
 
 /** A release that fails on purpose (preflight refused, a person is needed) carries its status in the failure. */

@@ -191,7 +191,7 @@ export class ReleaseRun {
     if (problem && this.release.spec.guards.pods)
       this.halt({ outcome: 'rolled-back', reason: problemText(problem) }, now);
     const { drift } = this.workload;
-    if (drift && !this.#paused) {
+    if (drift && !this.#paused && !this.stop) {
       const why = `${drift.manager} changed ${drift.field} from ${drift.expected} to ${drift.found}`;
       this.pause('slipway', `${why}; resume accepts it, abort puts the old images back`, now);
     }

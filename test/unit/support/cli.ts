@@ -56,6 +56,7 @@ export async function slipway(line: string | string[], stage: Stage = {}): Promi
 function fake(methods: Partial<SlipwayClient>): SlipwayClient {
   const known: Partial<SlipwayClient> = {
     close: () => Promise.resolve(),
+    waiting: () => Promise.resolve([]),
     workflowUrl: () => 'http://ui/release',
     savedViewUrl: () => 'http://ui/awaiting',
     ...methods,
