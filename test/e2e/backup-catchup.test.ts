@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { BackupLab, eventually } from './backup.support.ts';
+import { BackupLab } from './backup.support.ts';
+import { eventually } from './support/eventually.ts';
 
 // Temporal's schedules count in minutes, so an outage that misses two runs lasts as long: only when asked for.
 test.skipIf(!process.env['SLIPWAY_SLOW_TESTS'])(

@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path';
 import { accessSync, constants } from 'node:fs';
 import { MongoClient } from 'mongodb';
 import { provision } from '../../lab/index.ts';
+import { eventually } from './support/eventually.ts';
 
 /** A program named by a variable, or on PATH; undefined when there is none. */
 export function programOnPath(name: string, variable: string): string | undefined {
@@ -24,7 +25,7 @@ export function programOnPath(name: string, variable: string): string | undefine
 }
 
 /** Named by a variable, on PATH, or fetched by the lab. */
-export async function program(name: 'mongod' | 'weed'): Promise<string> {
+async function program(name: 'mongod'): Promise<string> {
   const known = programOnPath(name, name.toUpperCase());
   if (known) return known;
   const found = (await provision([name]))[name];
@@ -32,21 +33,12 @@ export async function program(name: 'mongod' | 'weed'): Promise<string> {
   return found.path;
 }
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };
   await new Promise((resolve) => server.close(resolve));
   return port;
-}
-
-export async function until(what: string, check: () => Promise<boolean>, seconds = 60): Promise<void> {
-  const end = Date.now() + seconds * 1000;
-  for (;;) {
-    if (await check().catch(() => false)) return;
-    if (Date.now() > end) throw new Error(`${what} did not come within ${seconds} s`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }
 
 export interface MongoServer {
@@ -94,7 +86,7 @@ export async function startMongod({
     await admin.command({
       replSetInitiate: { _id: 'rs0', members: [{ _id: 0, host: `127.0.0.1:${port}` }] },
     });
-  await until('a primary', isPrimary);
+  await eventually('a primary', isPrimary);
   const end = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return; // it died by itself
     const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -110,7 +102,7 @@ export async function startMongod({
     restart: async () => {
       await end();
       launch();
-      await until('a primary', isPrimary);
+      await eventually('a primary', isPrimary);
     },
     stop: async () => {
       await client.close();

@@ -10,7 +10,9 @@ import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import { createBackup } from '../../src/mongodb/backup.ts';
 import { verifyBackup } from '../../src/mongodb/backup/catalog.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';
-import { BackupLab, eventually, WorkerProcess } from './backup.support.ts';
+import { BackupLab } from './backup.support.ts';
+import { eventually } from './support/eventually.ts';
+import { WorkerProcess } from './support/slipway-worker.ts';
 import { ReplicaSet } from './support/replica-set.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
 

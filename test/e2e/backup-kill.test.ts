@@ -3,43 +3,24 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { watch } from 'node:fs';
-import {
-  CreateBucketCommand,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-  S3Client,
-} from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RunRef } from '../../src/client/backup.ts';
 import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import { listBackups, verifyBackup } from '../../src/mongodb/backup/catalog.ts';
-import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';
-import { S3Storage } from '../../src/storage/s3.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import { BackupLab, eventually, S3, SECRET, type WorkerProcess } from './backup.support.ts';
-import { S3Proxy } from './support/s3-proxy.ts';
+import { BackupLab, FaultyBucket } from './backup.support.ts';
+import type { WorkerProcess } from './support/slipway-worker.ts';
 
-const BUCKET = 'killed';
 const DOCUMENTS = 240;
 
 let lab: BackupLab;
 let worker: WorkerProcess;
-let s3: S3;
-let proxy: S3Proxy;
-let endpoint: string;
-let bucket: S3Client;
+let s3: FaultyBucket;
 
 beforeAll(async () => {
-  [lab, s3] = await Promise.all([BackupLab.open(), S3.start(SECRET)]);
+  [lab, s3] = await Promise.all([BackupLab.open(), FaultyBucket.open('killed')]);
   [worker] = lab.workers as [WorkerProcess];
-  ({ proxy, url: endpoint } = await S3Proxy.start(s3.endpoint));
-  const credentials = { accessKeyId: S3.accessKey, secretAccessKey: SECRET };
-  bucket = new S3Client({ endpoint: s3.endpoint, region: 'us-east-1', forcePathStyle: true, credentials });
-  await eventually('the bucket is there', async () => {
-    await bucket.send(new CreateBucketCommand({ Bucket: BUCKET }));
-    return true;
-  });
   await lab.mongo.use(async (client) => {
     // About 31 MB that do not compress: four parts of an upload.
     const noise = client.db('shop').collection('noise');
@@ -54,26 +35,15 @@ beforeAll(async () => {
   });
 });
 
-afterEach(() => proxy.calm());
+afterEach(() => s3.proxy.calm());
 
 afterAll(async () => {
-  bucket?.destroy();
-  await proxy?.stop();
-  await s3?.stop();
+  await s3?.close();
   await lab?.close();
 });
 
 const policy = (name: string, destination: string) =>
-  parseBackupPolicy(`
-apiVersion: slipway/v1
-kind: BackupPolicy
-metadata: { name: ${name} }
-spec:
-  source: { uriFrom: { env: MONGODB_URI }, databases: [shop] }
-  schedule: { at: "02:00" }
-  compression: none
-  destination:
-${destination}`);
+  lab.policy(name, { destination, spec: '  compression: none' });
 const end = (ref: RunRef) =>
   lab.client.backups.follow<BackupStatus>(ref, { pollMs: 200, timeoutMs: 180_000 });
 
@@ -122,8 +92,7 @@ describe('a backup to S3 that is killed', () => {
     '$step shows nothing that is not whole, and the next attempt leaves only a verified backup',
     async (at) => {
       const prefix = `step-${steps.indexOf(at)}`;
-      const credentials = { accessKeyId: S3.accessKey, secretAccessKey: SECRET };
-      const storage = new S3Storage({ bucket: BUCKET, prefix, endpoint: s3.endpoint, credentials });
+      const storage = s3.bucket.storage(prefix);
       const deaths: Promise<number>[] = [];
       const strike = (method: string, url: string) => {
         if (deaths.length > 0 || method !== at.method || !at.url.test(url)) return false;
@@ -131,33 +100,19 @@ describe('a backup to S3 that is killed', () => {
         deaths.push(shown(storage));
         return true;
       };
-      if (at.when === 'before') proxy.fault = (method, url) => (strike(method, url) ? 'cut' : 'none');
-      else proxy.answered = (method, url) => void strike(method, url);
-      const ref = await lab.client.backups.run(
-        policy(
-          prefix,
-          `    s3:
-      endpoint: ${endpoint}
-      bucket: ${BUCKET}
-      prefix: ${prefix}
-      credentialsFrom: { env: { accessKeyId: S3_KEY, secretAccessKey: S3_SECRET } }`,
-        ),
-        'ann',
-      );
+      if (at.when === 'before') s3.proxy.fault = (method, url) => (strike(method, url) ? 'cut' : 'none');
+      else s3.proxy.answered = (method, url) => void strike(method, url);
+      const ref = await lab.client.backups.run(policy(prefix, s3.destination(prefix)), 'ann');
       const { status } = await end(ref);
       expect(await Promise.all(deaths)).toEqual([at.shows]);
       expect(status).toMatchObject({ outcome: 'verified', result: { documents: DOCUMENTS } });
       expect(await shown(storage)).toBe(1);
       const id = status?.result?.id ?? '';
-      const listed = await bucket.send(new ListObjectsV2Command({ Bucket: BUCKET, Prefix: `${prefix}/` }));
-      expect((listed.Contents ?? []).map(({ Key = '' }) => Key).sort()).toEqual([
+      expect(await s3.bucket.keys(prefix)).toEqual([
         `${prefix}/${id}.archive`,
         `${prefix}/${id}.manifest.json`,
       ]);
-      const uploads = await bucket.send(
-        new ListMultipartUploadsCommand({ Bucket: BUCKET, Prefix: `${prefix}/` }),
-      );
-      expect(uploads.Uploads ?? []).toEqual([]);
+      expect(await s3.bucket.uploads(`${prefix}/`)).toEqual([]);
       await storage.close();
     },
   );
@@ -185,7 +140,7 @@ describe('a backup to a directory that is killed', () => {
       try {
         const name = `dir-${String(file).replaceAll(/[^a-z]/g, '')}`.slice(0, 40);
         const { status } = await end(
-          await lab.client.backups.run(policy(name, `    directory: ${directory}`), 'ann'),
+          await lab.client.backups.run(policy(name, `{ directory: ${directory} }`), 'ann'),
         );
         expect(await Promise.all(deaths)).toHaveLength(1);
         expect(status).toMatchObject({ outcome: 'verified', result: { documents: DOCUMENTS } });

@@ -1,245 +1,23 @@
-/** Real servers for the tests of backups: a mongod that can be killed and brought back, Temporal, workers as processes. */
-import { type ChildProcess, spawn } from 'node:child_process';
+/** Real servers for the tests of backups, all of a test's own: Temporal, a mongod, workers as processes, the CLI. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { MongoClient } from 'mongodb';
-import { allocatePorts } from '../../lab/ports.ts';
-import { provision } from '../../lab/provision.ts';
 import { SlipwayClient } from '../../src/client.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
+import { Mongo } from './support/mongo.ts';
+import { Bucket, S3Server } from './support/s3-server.ts';
+import { S3Proxy } from './support/s3-proxy.ts';
+import { WorkerProcess } from './support/slipway-worker.ts';
 import { TemporalServer } from './support/temporal-server.ts';
 
 /** Stands in the connection string of every worker; it must turn up nowhere else. */
 export const SECRET = 'correct-horse-battery-staple';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-
-export async function eventually<T>(
-  what: string,
-  read: () => Promise<T | undefined | false>,
-  withinMs = 60_000,
-): Promise<T> {
-  const until = Date.now() + withinMs;
-  let last: unknown;
-  while (Date.now() < until) {
-    try {
-      const value = await read();
-      if (value !== undefined && value !== false) return value;
-    } catch (error) {
-      last = error;
-    }
-    await delay(100);
-  }
-  throw new Error(`never: ${what}`, { cause: last });
-}
-
-async function killed(child: ChildProcess | null): Promise<void> {
-  if (!child || child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-}
-
-/** A replica set of one, with a user. */
-export class Mongo {
-  readonly #binary: string;
-  readonly #port: number;
-  readonly #folder: string;
-  readonly #more: string[];
-  #process: ChildProcess | null = null;
-
-  private constructor(binary: string, port: number, folder: string, more: string[]) {
-    this.#binary = binary;
-    this.#port = port;
-    this.#folder = folder;
-    this.#more = more;
-  }
-
-  static async start(more: string[] = []): Promise<Mongo> {
-    const { mongod } = await provision(['mongod']);
-    const { mongo = 0 } = await allocatePorts(['mongo'], {});
-    const server = new Mongo(
-      mongod?.path ?? 'mongod',
-      mongo,
-      await mkdtemp(join(tmpdir(), 'slipway-mongod-')),
-      more,
-    );
-    await server.up();
-    const host = `127.0.0.1:${mongo}`;
-    await server.use((client) =>
-      client.db('admin').command({ replSetInitiate: { _id: 'rs0', members: [{ _id: 0, host }] } }),
-    );
-    await server.primary();
-    return server;
-  }
-
-  /** Without access control the server ignores user and password of a client that does not authenticate by itself. */
-  get uri(): string {
-    return `mongodb://127.0.0.1:${this.#port}/?directConnection=true`;
-  }
-
-  async up(): Promise<void> {
-    const args = `--replSet rs0 --bind_ip 127.0.0.1 --nounixsocket --wiredTigerCacheSizeGB 0.25 --port ${this.#port}`;
-    this.#process = spawn(
-      this.#binary,
-      [
-        ...args.split(' '),
-        '--dbpath',
-        this.#folder,
-        '--setParameter',
-        'diagnosticDataCollectionEnabled=false',
-        ...this.#more,
-      ],
-      { stdio: 'ignore' },
-    );
-    await eventually('mongod answers', () =>
-      this.use(async (client) => Boolean(await client.db('admin').command({ ping: 1 }))),
-    );
-  }
-
-  async primary(): Promise<void> {
-    await eventually('mongod is primary', () =>
-      this.use(async (client) =>
-        Boolean((await client.db('admin').command({ hello: 1 }))['isWritablePrimary']),
-      ),
-    );
-  }
-
-  async use<T>(work: (client: MongoClient) => Promise<T>): Promise<T> {
-    const client = new MongoClient(this.uri, { serverSelectionTimeoutMS: 3_000 });
-    try {
-      return await work(client);
-    } finally {
-      await client.close();
-    }
-  }
-
-  async databases(): Promise<string[]> {
-    return await this.use(async (client) =>
-      (await client.db().admin().listDatabases()).databases.map(({ name }) => name),
-    );
-  }
-
-  /** Collections of a database with the server's own hash of each. */
-  async hashes(database: string): Promise<Record<string, string>> {
-    return await this.use(
-      async (client) =>
-        (await client.db(database).command({ dbHash: 1 }))['collections'] as Record<string, string>,
-    );
-  }
-
-  async kill(): Promise<void> {
-    await killed(this.#process);
-  }
-
-  async stop(): Promise<void> {
-    await this.kill();
-    await rm(this.#folder, { recursive: true, force: true });
-  }
-}
-
-/** An S3 server that knows one pair of keys. */
-export class S3 {
-  static readonly accessKey = 'lab';
-  readonly endpoint: string;
-  readonly #child: ChildProcess;
-  readonly #folder: string;
-
-  private constructor(endpoint: string, child: ChildProcess, folder: string) {
-    this.endpoint = endpoint;
-    this.#child = child;
-    this.#folder = folder;
-  }
-
-  static async start(secretKey: string): Promise<S3> {
-    const { weed } = await provision(['weed']);
-    const services = ['master', 'volume', 'filer', 's3'];
-    const ports = await allocatePorts(
-      services.flatMap((name) => [name, `${name}-grpc`]),
-      {},
-    );
-    const folder = await mkdtemp(join(tmpdir(), 'slipway-s3-'));
-    const credentials = [{ accessKey: S3.accessKey, secretKey }];
-    const identities = [{ name: 'lab', credentials, actions: ['Admin', 'Read', 'Write', 'List', 'Tagging'] }];
-    await writeFile(join(folder, 's3.json'), JSON.stringify({ identities }));
-    const flags = {
-      ip: '127.0.0.1',
-      'ip.bind': '127.0.0.1',
-      dir: folder,
-      s3: true,
-      filer: true,
-      's3.config': join(folder, 's3.json'),
-      's3.iam': false,
-      // Otherwise it wants port 8181, of which there is one.
-      's3.port.iceberg': 0,
-      'master.volumeSizeLimitMB': 256,
-      'volume.max': 20,
-    };
-    const args = [
-      'server',
-      ...Object.entries(flags).map(([name, value]) => `-${name}=${value}`),
-      ...services.flatMap((name) => [
-        `-${name}.port=${ports[name]}`,
-        `-${name}.port.grpc=${ports[`${name}-grpc`]}`,
-      ]),
-    ];
-    const child = spawn(weed?.path ?? 'weed', args, { stdio: 'ignore', cwd: folder });
-    const endpoint = `http://127.0.0.1:${ports['s3']}`;
-    await eventually('the S3 server answers', async () => (await fetch(endpoint)).status < 500);
-    return new S3(endpoint, child, folder);
-  }
-
-  async stop(): Promise<void> {
-    await killed(this.#child);
-    await rm(this.#folder, { recursive: true, force: true });
-  }
-}
-
-/** `slipway worker` as a process of its own. */
-export class WorkerProcess {
-  readonly #child: ChildProcess;
-  output = '';
-
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-    const note = (chunk: Buffer) => void (this.output += chunk.toString());
-    child.stdout?.on('data', note);
-    child.stderr?.on('data', note);
-  }
-
-  static async start(env: Record<string, string>): Promise<WorkerProcess> {
-    const child = spawn(process.execPath, [join(ROOT, 'src/worker.ts')], {
-      env: { ...process.env, SLIPWAY_KUBERNETES: 'off', SLIPWAY_METRICS_ADDRESS: 'off', ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const worker = new WorkerProcess(child);
-    await eventually('the worker runs', async () => {
-      if (child.exitCode !== null) throw new Error(worker.output);
-      return worker.output.includes('worker runs');
-    });
-    return worker;
-  }
-
-  /** Processes that dump or restore for this worker now. */
-  get engines(): number[] {
-    const list = readFileSync(`/proc/${this.#child.pid}/task/${this.#child.pid}/children`, 'utf8').trim();
-    return list === '' ? [] : list.split(' ').map(Number);
-  }
-
-  /** Kills what dumps or restores, and leaves the worker alone. */
-  killEngines(): void {
-    for (const pid of this.engines) process.kill(pid, 'SIGKILL');
-  }
-
-  kill(): Promise<void> {
-    return killed(this.#child);
-  }
-}
 
 /** All of it. */
 export class BackupLab {
@@ -272,7 +50,7 @@ export class BackupLab {
       TEMPORAL_ADDRESS: this.temporal.address,
       MONGODB_URI: `${this.mongo.uri}&appName=${SECRET}`,
       BACKUP_KEY: '5a'.repeat(32),
-      S3_KEY: S3.accessKey,
+      S3_KEY: S3Server.accessKey,
       S3_SECRET: SECRET,
     };
   }
@@ -291,7 +69,10 @@ export class BackupLab {
     await Promise.all(this.#workers.map((worker) => worker.kill()));
   }
 
-  policy(name: string, more: { databases?: string; directory?: string; spec?: string } = {}): BackupPolicy {
+  policy(
+    name: string,
+    more: { databases?: string; directory?: string; destination?: string; spec?: string } = {},
+  ): BackupPolicy {
     return parseBackupPolicy(`
 apiVersion: slipway/v1
 kind: BackupPolicy
@@ -299,7 +80,7 @@ metadata: { name: ${name} }
 spec:
   source: { uriFrom: { env: MONGODB_URI }, databases: [${more.databases ?? 'shop'}] }
   schedule: { at: "02:00", timezone: Europe/Berlin }
-  destination: { directory: ${more.directory ?? this.directory} }
+  destination: ${more.destination ?? `{ directory: ${more.directory ?? this.directory} }`}
 ${more.spec ?? ''}`);
   }
 
@@ -325,5 +106,41 @@ ${more.spec ?? ''}`);
     await this.client.close();
     await Promise.all([this.temporal.stop(), this.mongo.stop()]);
     await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** A bucket that workers reach through a proxy, which fails as networks and servers do. */
+export class FaultyBucket {
+  readonly bucket: Bucket;
+  readonly proxy: S3Proxy;
+  readonly #server: S3Server;
+  readonly #url: string;
+
+  private constructor(server: S3Server, bucket: Bucket, proxy: S3Proxy, url: string) {
+    this.#server = server;
+    this.bucket = bucket;
+    this.proxy = proxy;
+    this.#url = url;
+  }
+
+  static async open(name: string): Promise<FaultyBucket> {
+    const server = await S3Server.start(SECRET);
+    const [{ proxy, url }, bucket] = await Promise.all([
+      S3Proxy.start(server.endpoint),
+      Bucket.make(server, name),
+    ]);
+    return new FaultyBucket(server, bucket, proxy, url);
+  }
+
+  /** `spec.destination` of a policy that stores here. */
+  destination(prefix: string): string {
+    const credentials = '{ env: { accessKeyId: S3_KEY, secretAccessKey: S3_SECRET } }';
+    return `{ s3: { endpoint: "${this.#url}", bucket: ${this.bucket.name}, prefix: ${prefix}, credentialsFrom: ${credentials} } }`;
+  }
+
+  async close(): Promise<void> {
+    this.bucket.close();
+    await this.proxy.stop();
+    await this.#server.stop();
   }
 }

@@ -11,7 +11,9 @@ import type { RestoreInput, RestoreStatus } from '../../src/domain/backup/restor
 import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import { runsBetween, scheduleTimes } from '../../src/domain/backup/schedule.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
-import { BackupLab, eventually, SECRET } from './backup.support.ts';
+import { restoreOf } from '../restore-input.ts';
+import { BackupLab, SECRET } from './backup.support.ts';
+import { eventually } from './support/eventually.ts';
 
 const DAY = 86_400_000;
 
@@ -63,19 +65,6 @@ const dumping = (ref: RunRef) =>
 const files = async (directory = lab.directory) => (await readdir(directory)).sort();
 const slow = '  throttle: { mbPerSecond: 2 }';
 
-function restoreOf(policy: BackupPolicy, change: Partial<RestoreInput> = {}): RestoreInput {
-  return {
-    origin: { policy, backup: { latest: true } },
-    target: { uriFrom: policy.spec.source.uriFrom },
-    selection: { databases: null, collections: null, rename: [], users: false },
-    dryRun: false,
-    starter: 'ann',
-    approved: false,
-    backupBefore: null,
-    approvalExpires: '1h',
-    ...change,
-  };
-}
 const restored = async (input: RestoreInput) =>
   await lab.client.backups.follow<RestoreStatus>(await lab.client.backups.startRestore(input), {
     pollMs: 200,
@@ -354,12 +343,7 @@ describe('a restore', () => {
     const policy = lab.policy('renamed');
     await take(policy);
     const before = await lab.mongo.hashes('shop');
-    const selection = {
-      databases: null,
-      collections: null,
-      rename: [{ from: 'shop.*', to: 'shop_copy.*' }],
-      users: false,
-    };
+    const selection = { rename: [{ from: 'shop.*', to: 'shop_copy.*' }] };
     expect((await restored(restoreOf(policy, { selection }))).status).toMatchObject({
       outcome: 'restored',
       plan: { replaced: 0 },
@@ -372,12 +356,7 @@ describe('a restore', () => {
     const policy = lab.policy('resumed', { databases: 'big' });
     await take(policy);
     const before = await lab.mongo.hashes('big');
-    const selection = {
-      databases: null,
-      collections: null,
-      rename: [{ from: 'big.*', to: 'big_again.*' }],
-      users: false,
-    };
+    const selection = { rename: [{ from: 'big.*', to: 'big_again.*' }] };
     const ref = await lab.client.backups.startRestore(restoreOf(policy, { selection }));
     await phase(ref, 'restoring');
     await lab.killWorkers();

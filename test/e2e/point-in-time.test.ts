@@ -16,7 +16,9 @@ import { readSlice } from '../../src/mongodb/oplog/read.ts';
 import { keepEntries, sliceSelection } from '../../src/mongodb/oplog/selection.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';
-import { BackupLab, eventually } from './backup.support.ts';
+import { restoreOf } from '../restore-input.ts';
+import { BackupLab } from './backup.support.ts';
+import { eventually } from './support/eventually.ts';
 
 let lab: BackupLab;
 let policy: BackupPolicy;
@@ -263,21 +265,13 @@ describe('a policy with pointInTime', () => {
       const at = await majorityTime(client);
       const expected = await picture(client);
       await reached(at);
-      const ref = await lab.client.backups.startRestore({
-        origin: { policy, backup: { at: momentText(at) } },
-        target: { uriFrom: policy.spec.source.uriFrom },
-        selection: {
-          databases: null,
-          collections: null,
-          rename: [{ from: 'bank.*', to: 'then.*' }],
-          users: false,
-        },
-        dryRun: false,
-        starter: 'ann',
-        approved: true,
-        backupBefore: null,
-        approvalExpires: '1h',
-      });
+      const ref = await lab.client.backups.startRestore(
+        restoreOf(policy, {
+          origin: { policy, backup: { at: momentText(at) } },
+          selection: { rename: [{ from: 'bank.*', to: 'then.*' }] },
+          approved: true,
+        }),
+      );
       await eventually('something is staged', async () =>
         (await client.db('then').listCollections().toArray()).some(({ name }) =>
           name.startsWith('__slipway_restore'),

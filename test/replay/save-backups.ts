@@ -12,7 +12,9 @@ import { slicesId } from '../../src/domain/backup/names.ts';
 import { momentText } from '../../src/domain/point-in-time/moment.ts';
 import { majorityTime } from '../../src/mongodb/dump/consistency.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
-import { BackupLab, eventually, SECRET } from '../e2e/backup.support.ts';
+import { BackupLab, SECRET } from '../e2e/backup.support.ts';
+import { restoreOf } from '../restore-input.ts';
+import { eventually } from '../e2e/support/eventually.ts';
 import { save } from './save.ts';
 
 const lab = await BackupLab.open();
@@ -38,18 +40,8 @@ const is = (ref: RunRef, wanted: string) =>
     `${ref.id} is ${wanted}`,
     async () => (await backups.view<RestoreStatus>(ref)).status?.phase === wanted,
   );
-const restoreOf = (policy: BackupPolicy, change: Partial<RestoreInput> = {}) =>
-  backups.startRestore({
-    origin: { policy, backup: { latest: true } },
-    target: { uriFrom: policy.spec.source.uriFrom },
-    selection: { databases: null, collections: null, rename: [], users: false },
-    dryRun: false,
-    starter: 'ann',
-    approved: false,
-    backupBefore: policy,
-    approvalExpires: '1h',
-    ...change,
-  });
+const startRestore = (policy: BackupPolicy, change: Partial<RestoreInput> = {}) =>
+  backups.startRestore(restoreOf(policy, { backupBefore: policy, ...change }));
 const decide = async (ref: RunRef, verdict: 'approveRestore' | 'rejectRestore') => {
   await is(ref, 'awaiting-approval');
   const { status } = await backups.view<RestoreStatus>(ref);
@@ -98,14 +90,14 @@ try {
     await end(waiting);
     await keep('backup-that-waited', waiting);
 
-    const approved = await restoreOf(plain);
+    const approved = await startRestore(plain);
     await decide(approved, 'approveRestore');
     await keep('restore-approved', approved);
     await keep('backup-before-restore', { id: `${approved.id}.before`, run: null });
-    const rejected = await restoreOf(plain);
+    const rejected = await startRestore(plain);
     await decide(rejected, 'rejectRestore');
     await keep('restore-rejected', rejected);
-    const failed = await restoreOf(plain, { origin: { file: `${lab.directory}/nothing.gz` } });
+    const failed = await startRestore(plain, { origin: { file: `${lab.directory}/nothing.gz` } });
     await end(failed);
     await keep('restore-failed', failed);
 
@@ -121,7 +113,7 @@ try {
       'slices rest',
       async () => (await backups.slices('moments'))?.status?.phase === 'paused',
     );
-    const moment = await restoreOf(policy, { origin: { policy, backup: { at } } });
+    const moment = await startRestore(policy, { origin: { policy, backup: { at } } });
     await end(moment);
     await keep('restore-to-a-moment', moment);
     await backups.resume('moments', 'ben');

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { BackupRun } from '../../src/domain/backup/run.ts';
-import type { RestoreInput } from '../../src/domain/backup/restore.types.ts';
 import { backupDetails, restoreDetails } from '../../src/domain/backup/view.ts';
 import { RestoreRun } from '../../src/domain/backup/restore-run.ts';
+import { restoreOf } from '../restore-input.ts';
 import { planOf, policyNamed, summaryOf } from '../workflows/backup.fakes.ts';
 
 const NOW = Date.parse('2026-11-23T01:00:00Z');
@@ -46,16 +46,7 @@ describe('the page of a backup', () => {
 describe('the page of a restore that waits', () => {
   test('shows the plan, the Update to paste, and what happens if nobody acts', () => {
     const policy = policyNamed('shop');
-    const input: RestoreInput = {
-      origin: { policy, backup: { latest: true } },
-      target: { uriFrom: policy.spec.source.uriFrom },
-      selection: { databases: null, collections: null, rename: [], users: false },
-      dryRun: false,
-      starter: 'ann',
-      approved: false,
-      backupBefore: policy,
-      approvalExpires: '1h',
-    };
+    const input = restoreOf(policy, { backupBefore: policy });
     const restore = new RestoreRun(input, 'restore.shop-1', 'r', NOW);
     restore.planned(planOf(2), NOW);
     expect(restore.needsApproval).toBe(true);

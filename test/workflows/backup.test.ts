@@ -1,36 +1,22 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
-import { fileURLToPath } from 'node:url';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { provision } from '../../lab/provision.ts';
 import type { RestoreInput, RestoreStatus } from '../../src/domain/backup/restore.types.ts';
 import type { BackupInput } from '../../src/domain/backup/types.ts';
-import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
 import * as messages from '../../src/workflows/backup/messages.ts';
 import type { backup, drill, restoreData } from '../../src/workflows/index.ts';
+import { restoreOf } from '../restore-input.ts';
 import { type Fakes, fakes, planOf, policyNamed } from './backup.fakes.ts';
+import { skippedTime, workflowBundle } from './skipped-time.ts';
 
 let env: TestWorkflowEnvironment;
-let bundle: WorkflowBundle;
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
-  const { 'temporal-test-server': server } = await provision(['temporal-test-server']);
-  if (!server) throw new Error('the time-skipping test server could not be provisioned');
-  env = await TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path: server.path } },
-  });
-  await env.connection.operatorService.addSearchAttributes({
-    namespace: 'default',
-    searchAttributes: Object.fromEntries(SEARCH_ATTRIBUTES.map((name) => [name, 2])),
-  });
-  const workflowsPath = fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url));
-  bundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+  env = await skippedTime();
 });
-
 afterAll(() => env?.teardown());
 
 /** A worker with these activities, for as long as the test runs. */
@@ -39,7 +25,7 @@ async function work(given: Fakes): Promise<string> {
   const worker = await Worker.create({
     connection: env.nativeConnection,
     taskQueue,
-    workflowBundle: bundle,
+    workflowBundle: await workflowBundle,
     activities: { ...given.activities },
     shutdownForceTime: '1s',
     // Cancellation reaches an activity with its next heartbeat; the default holds those back for many seconds.
@@ -76,17 +62,7 @@ async function startBackup(taskQueue: string, change: Partial<BackupInput> = {},
 async function startRestore(taskQueue: string, change: Partial<RestoreInput> = {}) {
   const name = unique('shop');
   const policy = policyNamed(name);
-  const input: RestoreInput = {
-    origin: { policy, backup: { latest: true } },
-    target: { uriFrom: policy.spec.source.uriFrom },
-    selection: { databases: null, collections: null, rename: [], users: false },
-    dryRun: false,
-    starter: 'ann',
-    approved: false,
-    backupBefore: policy,
-    approvalExpires: '24h',
-    ...change,
-  };
+  const input = restoreOf(policy, { backupBefore: policy, approvalExpires: '24h', ...change });
   return await env.client.workflow.start<typeof restoreData>('restoreData', {
     taskQueue,
     workflowId: `restore.${name}`,

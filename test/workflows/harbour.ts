@@ -1,4 +1,4 @@
-/** What every workflow test needs: a time-skipping server, the bundled workflows, and a workload in memory. */
+/** What the workflow tests of releases need: a time-skipping server, workers, and a workload in memory. */
 import {
   ApplicationFailure,
   defineSearchAttributeKey,
@@ -6,26 +6,17 @@ import {
   TypedSearchAttributes,
 } from '@temporalio/common';
 import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
-import { fileURLToPath } from 'node:url';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { Worker } from '@temporalio/worker';
 import { onTestFinished } from 'vitest';
-import { provision } from '../../lab/provision.ts';
 import type { ReleaseActivities } from '../../src/activities/release/types.ts';
-import { releaseId, SEARCH_ATTRIBUTES, TASK_QUEUE, WATCH_TASK_QUEUE } from '../../src/domain/names.ts';
+import { releaseId, TASK_QUEUE, WATCH_TASK_QUEUE } from '../../src/domain/names.ts';
 import type { Phase, ReleaseInput, ReleaseStatus } from '../../src/domain/release/types.ts';
 import type { ReleaseBody, Step } from '../../src/specs/release.types.ts';
 import type { release } from '../../src/workflows/index.ts';
 import * as messages from '../../src/workflows/messages.ts';
 import type { FakeCluster } from './fake-cluster.ts';
-
-Runtime.install({ logger: new DefaultLogger('ERROR') });
-
-/** Bundled once for a file. */
-const bundle = bundleWorkflowCode({
-  workflowsPath: fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url)),
-  logger: new DefaultLogger('ERROR'),
-});
+import { skippedTime, workflowBundle } from './skipped-time.ts';
 
 export class Harbour {
   readonly env: TestWorkflowEnvironment;
@@ -41,15 +32,7 @@ export class Harbour {
    * activity of it was still running, which the end of a watch regularly is.
    */
   static async open(): Promise<Harbour> {
-    const { 'temporal-test-server': server } = await provision(['temporal-test-server']);
-    if (!server) throw new Error('the time-skipping test server could not be provisioned');
-    const env = await TestWorkflowEnvironment.createTimeSkipping({
-      server: { executable: { type: 'existing-path', path: server.path } },
-    });
-    await env.connection.operatorService.addSearchAttributes({
-      namespace: 'default',
-      searchAttributes: Object.fromEntries(SEARCH_ATTRIBUTES.map((name) => [name, 2])),
-    });
+    const env = await skippedTime();
     const harbour = new Harbour(env);
     await harbour.#work();
     return harbour;
@@ -95,14 +78,13 @@ export class Harbour {
   }
 
   async #work(): Promise<void> {
-    const workflowBundle = await bundle;
     const activities = {
       ...this.#activities(),
       awaitRelease: (input: { id: string }) => this.#awaitRelease(input.id),
     };
     const common = { connection: this.env.nativeConnection, activities, shutdownForceTime: '1s' };
     const workers = await Promise.all([
-      Worker.create({ ...common, taskQueue: TASK_QUEUE, workflowBundle }),
+      Worker.create({ ...common, taskQueue: TASK_QUEUE, workflowBundle: await workflowBundle }),
       Worker.create({ ...common, taskQueue: WATCH_TASK_QUEUE }),
     ]);
     const running = Promise.all(workers.map((worker) => worker.run()));

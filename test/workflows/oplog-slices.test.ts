@@ -1,34 +1,20 @@
 /** The workflow that stores slices, in skipped time: it keeps its beat, rests, follows its policy, and never gives up. */
 import { ApplicationFailure } from '@temporalio/common';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
-import { fileURLToPath } from 'node:url';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { provision } from '../../lab/provision.ts';
 import type { BackupActivities } from '../../src/activities/backup/types.ts';
-import { SEARCH_ATTRIBUTES } from '../../src/domain/names.ts';
 import type { SliceReport, SlicesInput } from '../../src/domain/point-in-time/types.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import * as messages from '../../src/workflows/backup/messages.ts';
 import type { oplogSlices } from '../../src/workflows/index.ts';
 import { fakes, policyNamed } from './backup.fakes.ts';
+import { skippedTime, workflowBundle } from './skipped-time.ts';
 
 let env: TestWorkflowEnvironment;
-let bundle: WorkflowBundle;
 
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
-  const { 'temporal-test-server': server } = await provision(['temporal-test-server']);
-  if (!server) throw new Error('the time-skipping test server could not be provisioned');
-  env = await TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path: server.path } },
-  });
-  await env.connection.operatorService.addSearchAttributes({
-    namespace: 'default',
-    searchAttributes: Object.fromEntries(SEARCH_ATTRIBUTES.map((name) => [name, 2])),
-  });
-  const workflowsPath = fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url));
-  bundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+  env = await skippedTime();
 });
 afterAll(() => env?.teardown());
 
@@ -54,7 +40,7 @@ async function slices(
   const worker = await Worker.create({
     connection: env.nativeConnection,
     taskQueue,
-    workflowBundle: bundle,
+    workflowBundle: await workflowBundle,
     activities: { ...fakes('server', { sliceOplog }).activities },
     shutdownForceTime: '1s',
     workflowFailureErrorTypes: { '*': ['Error'] },

@@ -1,13 +1,13 @@
 /** A replica set of three real mongods, whose primary can be told to step down. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import { allocatePorts } from '../../../lab/ports.ts';
 import { provision } from '../../../lab/provision.ts';
-import { eventually } from '../backup.support.ts';
+import { eventually } from './eventually.ts';
+import { killed } from './killed.ts';
 
 const MEMBERS = ['a', 'b', 'c'];
 
@@ -81,11 +81,7 @@ export class ReplicaSet {
   }
 
   async stop(): Promise<void> {
-    for (const child of this.#children) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
+    await Promise.all(this.#children.map(killed));
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
