@@ -7,8 +7,8 @@ import type { NativeConnection, Worker, WorkflowBundleOption } from '@temporalio
 import { Registry } from 'prom-client';
 import { backupMetrics } from './activities/backup/metrics.ts';
 import { createBackupActivities } from './activities/backup/backup.ts';
-import { createActivities } from './activities/index.ts';
 import { createQueueActivities } from './activities/release/queue.ts';
+import { createReleaseActivities } from './activities/release/release.ts';
 import { type ConnectSettings, connectSettings, messageOf } from './client/connection.ts';
 import { BadSetting, SlipwayClient, SlipwayError, Unreachable } from './client.ts';
 import { type Kube, openKube } from './kubernetes/kube.ts';
@@ -128,7 +128,7 @@ async function live(life: Life): Promise<void> {
       workflows: workflowsOf(options),
       activities: options.activities ?? {
         ...createQueueActivities(),
-        ...(cluster && createActivities({ kube: cluster })),
+        ...(cluster && createReleaseActivities({ kube: cluster })),
         ...createBackupActivities({
           env,
           kube: cluster?.client ?? null,

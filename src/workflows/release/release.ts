@@ -102,6 +102,8 @@ async function take(run: ReleaseRun, step: PlannedStep): Promise<void> {
       return await waitAtGate(run, step);
     case 'promote':
       return await goAllTheWay(run);
+    default:
+      step satisfies never;
   }
 }
 

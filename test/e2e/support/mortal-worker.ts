@@ -3,7 +3,7 @@
  * (orders.ts). The product carries no such thing.
  */
 import { Context } from '@temporalio/activity';
-import { createActivities } from '../../../src/activities/index.ts';
+import { createReleaseActivities } from '../../../src/activities/release/release.ts';
 import { createQueueActivities } from '../../../src/activities/release/queue.ts';
 import { openKube } from '../../../src/kubernetes/kube.ts';
 import { runMain } from '../../../src/observability/process.ts';
@@ -24,7 +24,7 @@ await runMain(async () => {
     await obey(folder, activityType, 'after-write');
     return written as T;
   };
-  const activities = { ...createQueueActivities(), ...createActivities({ kube }) };
+  const activities = { ...createQueueActivities(), ...createReleaseActivities({ kube }) };
   const mortal = Object.entries(activities).map(([name, activity]): [string, Activity] => [
     name,
     async (input) => {
