@@ -30,8 +30,10 @@ export const SEARCH_ATTRIBUTES = [
   'SlipwayLastVerified',
 ] as const;
 
-/** Field manager of every write. */
+/** Field manager of every write of a release. */
 export const FIELD_MANAGER = 'slipway';
+/** Field manager of `slipway restore deployment`: to a release that still runs it is another hand, and has a name. */
+export const RESTORE_MANAGER = 'slipway-restore';
 /** Annotation on the workload: the record of a release, enough to undo it without Temporal. */
 export const RECORD_ANNOTATION = 'slipway.dev/release';
 /** minReadySeconds of a held workload: new pods get traffic but never count as available. About a year. */

@@ -55,19 +55,23 @@ export class KubeClient {
   }
 
   /**
-   * Sends a strategic merge patch for an object that has exactly this resourceVersion, as field manager `slipway`, and
-   * returns what it became. Throws KubeError; reason `Conflict` when the object has changed since: a second copy of the patch can only fail.
+   * Sends a strategic merge patch for an object that has exactly this resourceVersion, as field manager `slipway` if no
+   * other is named, and returns what it became. Throws KubeError; reason `Conflict` when the object has changed since: a second copy of the patch can only fail.
    */
   patch<T extends KubeObject>(
     resource: Resource,
     current: KubeObject,
     patch: { metadata?: object; spec?: object },
-    { dryRun = false, ...options }: CallOptions & { dryRun?: boolean } = {},
+    {
+      dryRun = false,
+      manager = FIELD_MANAGER,
+      ...options
+    }: CallOptions & { dryRun?: boolean; manager?: string | undefined } = {},
   ): Promise<T> {
     const { namespace, name, resourceVersion, uid } = current.metadata;
     return this.#requests.call(pathOf(resource, namespace, name), 'PATCH', {
       ...options,
-      query: { ...options.query, fieldManager: FIELD_MANAGER, dryRun: dryRun ? 'All' : undefined },
+      query: { ...options.query, fieldManager: manager, dryRun: dryRun ? 'All' : undefined },
       body: { ...patch, metadata: { ...patch.metadata, uid, resourceVersion } },
       contentType: 'application/strategic-merge-patch+json',
       verb: 'patch',

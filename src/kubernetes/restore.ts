@@ -1,4 +1,5 @@
 /** The way back when Temporal is down: undoes a release from the record on the object itself. */
+import { RESTORE_MANAGER } from '../domain/names.ts';
 import type { Deployment } from '../domain/workload/objects.types.ts';
 import { type ReleaseRecord, recordState } from '../domain/workload/record.ts';
 import type { Decision } from '../domain/workload/patch.ts';
@@ -40,7 +41,11 @@ export async function restoreDeployment(
     before = { deployment, record };
     return rollBackPatch(deployment, { actor: record, undo: record.undo, images: record.images });
   };
-  const { deployment: after } = await decideAndPatch(client, target, null, decide, { dryRun, signal });
+  const { deployment: after } = await decideAndPatch(client, target, null, decide, {
+    dryRun,
+    signal,
+    manager: RESTORE_MANAGER,
+  });
   if (!before) throw new NothingToRestore('nothing was decided');
   const { deployment, record } = before;
   return {

@@ -12,6 +12,8 @@ const CONFLICTS = 5;
 interface WriteOptions {
   signal?: AbortSignal | undefined;
   dryRun?: boolean;
+  /** Field manager, when it is not the release's. */
+  manager?: string;
   /** The workload as seen a moment ago, to save the first read; a patch of an older one is refused and decided anew. */
   glimpse?: Deployment | undefined;
 }
@@ -46,7 +48,7 @@ export async function decideAndPatch(
   decide: (deployment: Deployment) => Decision,
   options: WriteOptions = {},
 ): Promise<Written> {
-  const { signal, dryRun = false } = options;
+  const { signal, dryRun = false, manager } = options;
   let { glimpse } = options;
   for (let attempt = 1; ; attempt++) {
     const deployment = glimpse ?? (await readDeployment(client, target, { signal }));
@@ -64,6 +66,7 @@ export async function decideAndPatch(
       const written = await client.patch<Deployment>(DEPLOYMENTS, deployment, decision.patch, {
         signal,
         dryRun,
+        manager,
       });
       return { result: 'patched', deployment: written };
     } catch (error) {

@@ -1,5 +1,6 @@
 /** A release as a person on call reads it: where it is, how the pods are, what is wrong, what is wanted from them. */
 import type { Colors } from 'picocolors/types.js';
+import { describeDrift } from '../../domain/workload/drift.ts';
 import { describeStep } from '../../domain/release/plan.ts';
 import type { Phase, QueueStatus, ReleaseStatus } from '../../domain/release/types.ts';
 import { refusedByPreflight } from '../../domain/release/view.ts';
@@ -116,11 +117,7 @@ function trouble(status: ReleaseStatus, { colors }: RenderOptions): string[] {
     ...problems.map((each) =>
       colors.red(`pod ${each.pod}: ${each.reason}${each.message ? `: ${plain(each.message)}` : ''}`),
     ),
-    ...drift.map((each) =>
-      colors.yellow(
-        `${plain(each.manager)} changed ${each.field} from ${plain(each.expected)} to ${plain(each.found)}`,
-      ),
-    ),
+    ...drift.map((each) => colors.yellow(plain(describeDrift(each)))),
     ...alerts.map((each) => {
       const summary = each.annotations['summary'] ?? each.annotations['description'] ?? '';
       return colors.red(

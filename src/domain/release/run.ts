@@ -2,6 +2,7 @@
  * The state of one release and every transition of it. No Temporal, no I/O; the time comes in as `now` (milliseconds).
  * Messages only record intent here; the workflow reads it and acts.
  */
+import { describeDrift } from '../workload/drift.ts';
 import { milliseconds } from '../../specs/duration.ts';
 import type { GateSpec, Release } from '../../specs/release.types.ts';
 import type { Finding, Observation, PodProblem, WorkloadFacts } from '../workload/types.ts';
@@ -192,8 +193,11 @@ export class ReleaseRun {
       this.halt({ outcome: 'rolled-back', reason: problemText(problem) }, now);
     const { drift } = this.workload;
     if (drift && !this.#paused && !this.stop) {
-      const why = `${drift.manager} changed ${drift.field} from ${drift.expected} to ${drift.found}`;
-      this.pause('slipway', `${why}; resume accepts it, abort puts the old images back`, now);
+      this.pause(
+        'slipway',
+        `${describeDrift(drift)}; resume accepts it, abort puts the old images back`,
+        now,
+      );
     }
   }
 

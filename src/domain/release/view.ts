@@ -3,6 +3,7 @@
  * happens if I do nothing. GitHub-flavoured Markdown in lists: the page sets table cells without a gap, and cuts what
  * is wider than itself. It takes lines for a list only after an empty line. Text that people wrote is escaped.
  */
+import { describeDrift } from '../workload/drift.ts';
 import { escapeMarkdown } from '../page.ts';
 import { describeStep } from './plan.ts';
 import type { ReleaseStatus } from './types.ts';
@@ -59,7 +60,7 @@ function health(status: ReleaseStatus): string {
     ...problems.map((p) => `${p.pod}: ${p.reason} ${p.message}`),
   ];
   const notes = [
-    ...drift.map((d) => `${d.manager} changed ${d.field} from ${d.expected} to ${d.found}`),
+    ...drift.map(describeDrift),
     ...findings.map((f) => `${f.level}: ${f.message}${f.fix ? ` ${f.fix}` : ''}`),
   ];
   const known = stable.image !== '' || stable.pods + canary.pods > 0;

@@ -20,7 +20,17 @@ export interface Expected {
   accepted: string[];
 }
 
+const UNKNOWN_MANAGER = 'unknown';
 const HIDDEN = new Set(['present', 'changed']);
+
+/** Drift in one sentence without a full stop. Values that may be secret are not in it, nor what stands in for them. */
+export function describeDrift({ manager, field, found, expected }: Drift): string {
+  // Kubernetes keeps no owner of a field that was removed.
+  const who = manager === UNKNOWN_MANAGER ? 'somebody' : manager;
+  if (expected === 'absent' && found === 'present') return `${who} added ${field}`;
+  if (expected === 'as launched') return `${who} ${found === 'absent' ? 'removed' : 'changed'} ${field}`;
+  return `${who} changed ${field} from ${expected} to ${found}`;
+}
 
 interface Difference {
   field: string;
@@ -190,7 +200,7 @@ export function managerOf(managedFields: ManagedFields[], field: string, since?:
   const owner = others.find((entry) => owns(entry.fieldsV1 ?? {}, steps));
   // Times in managedFields are whole seconds.
   const late = others.find((entry) => since && Date.parse(entry.time ?? '') + 1_000 > Date.parse(since));
-  return (owner ?? late)?.manager ?? 'unknown';
+  return (owner ?? late)?.manager ?? UNKNOWN_MANAGER;
 }
 
 /** `spec.template.spec.containers[app].image` as the steps of fieldsV1: `f:spec` … `k:{"name":"app"}` `f:image`. */
