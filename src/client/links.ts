@@ -6,7 +6,7 @@ import { quoted } from './attributes.ts';
 const AWAITING: Phase = 'awaiting-approval';
 
 interface UiLinks {
-  /** Page of one run, or of the latest run of the id. */
+  /** Where one run tells how it is and what it wants, or the page of the latest run of the id. */
   workflowUrl(id: string, run?: string | null): string;
   /** Opens the list of releases that wait for an approval, and saves it as a view in that browser. */
   savedViewUrl(): string;
@@ -17,7 +17,7 @@ export function uiLinks(base: string, namespace: string): UiLinks {
   const root = `${base.replace(/\/+$/, '')}/namespaces/${encodeURIComponent(namespace)}/workflows`;
   return {
     workflowUrl: (id, run) =>
-      `${root}/${encodeURIComponent(id)}${run ? `/${encodeURIComponent(run)}/history` : ''}`,
+      `${root}/${encodeURIComponent(id)}${run ? `/${encodeURIComponent(run)}/user-metadata` : ''}`,
     savedViewUrl() {
       const query = `WorkflowType = ${quoted(WORKFLOW.release)} AND ExecutionStatus = 'Running' AND SlipwayPhase = ${quoted(AWAITING)}`;
       return `${root}?${new URLSearchParams({ query, savedQuery: 'Releases awaiting approval' }).toString()}`;

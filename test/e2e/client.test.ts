@@ -440,7 +440,7 @@ describe('absence', () => {
 
 test('links lead to the run and to the saved view', () => {
   expect(client.workflowUrl('release.a.b', 'r-1')).toBe(
-    'http://127.0.0.1:1/namespaces/default/workflows/release.a.b/r-1/history',
+    'http://127.0.0.1:1/namespaces/default/workflows/release.a.b/r-1/user-metadata',
   );
   const saved = new URL(client.savedViewUrl() ?? '');
   expect(saved.searchParams.get('query')).toContain("SlipwayPhase = 'awaiting-approval'");

@@ -86,6 +86,25 @@ describe('start', () => {
     expect(err).toContain('gate half');
   });
 
+  test('--wait of one that preflight refuses says what to do', async () => {
+    const finding = {
+      check: 'quota',
+      level: 'error' as const,
+      message: 'no room',
+      fix: 'raise the quota by 1',
+    };
+    const status = ended('failed', 'preflight refused: no room');
+    const refused = { ...status, canary: { ...status.canary, hash: null }, findings: [finding] };
+    const { exit, out } = await slipway(`release start -f ${FILE} --wait`, {
+      client: {
+        startRelease: () => Promise.resolve(started),
+        waitForOutcome: () => Promise.resolve(view(refused)),
+      },
+    });
+    expect(exit).toBe(1);
+    expect(out).toContain('Refused: no room. Nothing was touched.\nWhat to do: raise the quota by 1\n');
+  });
+
   test('at --timeout it says so, how to come back, and exits 6', async () => {
     const waitForOutcome = vi.fn(() => Promise.resolve(view(releaseStatus())));
     const { exit, out } = await slipway(`release start -f ${FILE} --wait --timeout 1m30s`, {

@@ -163,7 +163,7 @@ describe('where Temporal is', () => {
 test('links are encoded', () => {
   const links = uiLinks('http://ui:8233/', 'my ns');
   expect(links.workflowUrl('release.a.b/c', 'r 1')).toBe(
-    'http://ui:8233/namespaces/my%20ns/workflows/release.a.b%2Fc/r%201/history',
+    'http://ui:8233/namespaces/my%20ns/workflows/release.a.b%2Fc/r%201/user-metadata',
   );
   expect(links.workflowUrl('x')).toBe('http://ui:8233/namespaces/my%20ns/workflows/x');
   const url = new URL(links.savedViewUrl());

@@ -127,6 +127,15 @@ describe('the target', () => {
     ]);
   });
 
+  it('of which something may not be listed says so once', () => {
+    const access = facts().access.map((review) =>
+      review.resource === 'resourcequotas' ? { ...review, allowed: false } : review,
+    );
+    const quotas = { unreadable: 'resourcequotas is forbidden' };
+    expect(checks(facts(deployment(), { access, quotas }))).toEqual(['warning permission-missing']);
+    expect(checks(facts(deployment(), { quotas }))).toEqual(['warning unreadable']);
+  });
+
   it.each<[string, Partial<Deployment['spec']>]>([
     ['strategy-recreate', { strategy: { type: 'Recreate' } }],
     ['paused', { paused: true }],

@@ -1,6 +1,7 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describeStep } from '../../src/domain/release/plan.ts';
 import type { AlertNotice } from '../../src/domain/release/types.ts';
 import * as messages from '../../src/workflows/messages.ts';
 import { CANARY, FakeCluster } from './fake-cluster.ts';
@@ -71,7 +72,13 @@ describe('the way up', () => {
     const cluster = new FakeCluster();
     const rolling = { maxSurge: 1, maxUnavailable: 1, pauseAt: ['25%', '50%'] };
     const release = await harbour.launch(cluster, { strategy: { rolling }, after: { guard: '0s' } });
-    expect((await release.until('paused')).canary).toMatchObject({ pods: 1, ready: 1 });
+    const { canary, plan } = await release.until('paused');
+    expect(canary).toMatchObject({ pods: 1, ready: 1 });
+    expect(plan?.steps.map(describeStep)).toEqual([
+      'hold at 25% (1 new, 3 old)',
+      'hold at 50% (2 new, 2 old)',
+      'promote to 100 %',
+    ]);
     await release.handle.executeUpdate(messages.resume, { args: [{ by: 'ann' }] });
     await release.when(({ canary, phase }) => phase === 'paused' && canary.pods === 2, 'at 50 %');
     await release.handle.executeUpdate(messages.resume, { args: [{ by: 'ann' }] });

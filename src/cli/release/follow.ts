@@ -6,6 +6,7 @@ import { EXIT, exitOf } from '../exit.ts';
 import { type Format, printData } from '../output.ts';
 import { ProgressLines } from '../render/progress.ts';
 import { renderResult, renderStatus } from '../render/status.ts';
+import { plain } from '../render/text.ts';
 import type { Session } from '../session.ts';
 
 /** "in 47m" is redrawn this often, in milliseconds. */
@@ -68,6 +69,10 @@ function printResult(
   more: { note: string | null; url: string | null },
 ): void {
   session.out(renderResult(status, session.colors));
+  if (refusedByPreflight(status)) {
+    for (const { level, fix } of status.findings)
+      if (level === 'error' && fix) session.out(`What to do: ${plain(fix)}`);
+  }
   if (more.note && more.note !== status.reason) session.out(`Note: ${more.note}`);
   if (status.outcome === null)
     session.out(`Come back with: slipway release watch ${status.namespace}/${status.workload}`);

@@ -89,14 +89,18 @@ function absent({ namespace, name, neighbours, unreadable: why }: PreflightFacts
 function unreadable(facts: PreflightFacts): Finding[] {
   const { replicaSets, pods, quotas, limitRanges, autoscalers } = facts;
   const kinds = {
-    ReplicaSets: replicaSets,
-    pods,
-    ResourceQuotas: quotas,
-    LimitRanges: limitRanges,
-    autoscalers,
+    ReplicaSets: { list: replicaSets, resource: 'replicasets' },
+    pods: { list: pods, resource: 'pods' },
+    ResourceQuotas: { list: quotas, resource: 'resourcequotas' },
+    LimitRanges: { list: limitRanges, resource: 'limitranges' },
+    autoscalers: { list: autoscalers, resource: 'horizontalpodautoscalers' },
   };
-  return Object.entries(kinds).flatMap(([kind, list]): Finding[] =>
-    'unreadable' in list
+  const denied = (resource: string) =>
+    facts.access.some(
+      (review) => review.allowed === false && review.verb === 'list' && review.resource === resource,
+    );
+  return Object.entries(kinds).flatMap(([kind, { list, resource }]): Finding[] =>
+    'unreadable' in list && !denied(resource)
       ? [
           {
             check: 'unreadable',

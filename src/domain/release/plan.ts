@@ -41,8 +41,13 @@ export function targetOf(aim: Aim, replicas: number, limits: Limits, now?: Split
 /** The aim that a planned step sets, `null` when it moves no pods. */
 export function aimOf(step: PlannedStep): Aim | null {
   if (step.kind === 'weight') return { kind: 'weight', percent: step.weight };
-  if (step.kind === 'hold') return { kind: 'share', percent: Number(step.at.slice(0, -1)) };
+  if (step.kind === 'hold') return { kind: 'share', percent: percentOf(step.at) };
   return null;
+}
+
+/** 25 of `25%`. */
+function percentOf(share: string): number {
+  return Number(share.slice(0, -1));
 }
 
 /** The plan for a replica count; made anew, with other numbers, when the count changes under the release. */
@@ -52,7 +57,11 @@ export function planOf(release: Release, undo: Undo, replicas: number): Plan {
   const steps: PlannedStep[] =
     'canary' in strategy
       ? strategy.canary.steps.map((step) => planned(step, replicas, limits))
-      : strategy.rolling.pauseAt.map((at) => ({ kind: 'hold', at }));
+      : strategy.rolling.pauseAt.map((at) => ({
+          kind: 'hold',
+          at,
+          ...splitForShare(percentOf(at), replicas),
+        }));
   return { replicas, steps: [...steps, { kind: 'promote' }], notes: notesOn(steps, replicas, limits) };
 }
 
@@ -94,7 +103,7 @@ export function describeStep(step: PlannedStep): string {
     case 'gate':
       return `gate ${step.gate.name} (${step.gate.approvals === 1 ? '1 approval' : `${step.gate.approvals} approvals`})`;
     case 'hold':
-      return `hold at ${step.at}`;
+      return `hold at ${step.at} (${step.canary} new, ${step.stable} old)`;
     case 'promote':
       return 'promote to 100 %';
   }

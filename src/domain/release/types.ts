@@ -32,7 +32,7 @@ export type PlannedStep =
   | { kind: 'weight'; weight: number; canary: number; stable: number; real: number }
   | { kind: 'bake'; for: string }
   | { kind: 'gate'; gate: GateSpec }
-  | { kind: 'hold'; at: string }
+  | { kind: 'hold'; at: string; canary: number; stable: number }
   | { kind: 'promote' };
 
 export interface Plan {
