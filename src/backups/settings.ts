@@ -110,6 +110,7 @@ async function openS3(s3: S3Destination, from: SettingsSource): Promise<Storage>
     bucket: s3.bucket,
     prefix: s3.prefix,
     region: s3.region,
+    forcePathStyle: s3.forcePathStyle,
     ...(s3.endpoint === null ? {} : { endpoint: s3.endpoint }),
     ...(credentials ? { credentials } : {}),
   });

@@ -61,7 +61,12 @@ export async function verifiedBackups(storage: Storage, policy: string): Promise
     .sort((a, b) => Date.parse(dataTime(b)) - Date.parse(dataTime(a)));
 }
 
-/** The backup that is meant. @throws BackupUnknownError with what there is instead */
+/** The restore that had this backup made of what it was about to replace; `null` for any other. */
+export function madeBefore({ owner }: Pick<BackupManifest, 'owner'>): string | null {
+  return /^(restore\..+)\.before\/[^/]*$/.exec(owner)?.[1] ?? null;
+}
+
+/** The backup that is meant. The newest one is never what a restore has replaced: that comes back when it is named. @throws BackupUnknownError with what there is instead */
 export async function chooseBackup(
   storage: Storage,
   policy: string,
@@ -72,7 +77,7 @@ export async function chooseBackup(
   const found =
     'at' in choice
       ? all.find((manifest) => Date.parse(dataTime(manifest)) <= (parseMoment(choice.at)?.t ?? 0) * 1_000)
-      : all.find(({ id }) => wanted === null || id === wanted);
+      : all.find((manifest) => (wanted === null ? madeBefore(manifest) === null : manifest.id === wanted));
   if (found) return found;
   const what =
     'id' in choice

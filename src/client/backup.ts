@@ -4,8 +4,9 @@ import type { RestoreApproval, RestoreInput, RestoreStatus } from '../domain/bac
 import type { BackupInput, BackupStatus, ThrottleCommand } from '../domain/backup/types.ts';
 import type { SlicesStatus } from '../domain/point-in-time/types.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
-import { type Api, SERVER_MS } from './api.ts';
+import type { Api } from './api.ts';
 import {
+  type Applied,
   applySchedule,
   type DescribedPolicy,
   describePolicy,
@@ -14,11 +15,19 @@ import {
   onSchedule,
 } from './backup/policies.ts';
 import { followRun, type RunFollow, type RunView, viewRun } from './backup/run-view.ts';
-import { type RunRef, runningBackups, startRun, updateRun } from './backup/runs.ts';
+import {
+  cancelRun,
+  type ListedRun,
+  type RunRef,
+  runningBackups,
+  runsOfPolicy,
+  startRun,
+  updateRun,
+} from './backup/runs.ts';
 import { applySlices, pauseSlices, resumeSlices, stopSlices, viewSlices } from './backup/slices.ts';
 
 export type { RunView } from './backup/run-view.ts';
-export type { RunRef } from './backup/runs.ts';
+export type { ListedRun, RunRef } from './backup/runs.ts';
 
 export class BackupClient {
   readonly #api: Api;
@@ -28,7 +37,7 @@ export class BackupClient {
   }
 
   /** Makes the Schedule, and the workflow that stores slices, what the policy says. Paused ones stay paused. */
-  async apply(policy: BackupPolicy, by = 'slipway backup apply'): Promise<'created' | 'updated'> {
+  async apply(policy: BackupPolicy, by = 'slipway backup apply'): Promise<Applied> {
     const result = await applySchedule(this.#api, policy);
     const { paused, note } = await this.describe(policy.metadata.name);
     await applySlices(this.#api, policy, paused ? { by, why: note ?? 'the policy is paused' } : null, by);
@@ -53,8 +62,9 @@ export class BackupClient {
     await pauseSlices(this.#api, name, { by, why });
   }
 
-  async resume(name: string, by: string): Promise<void> {
-    await onSchedule(this.#api, name, (handle) => handle.unpause(`resumed by ${by}`));
+  async resume(name: string, by: string, why?: string): Promise<void> {
+    const note = `resumed by ${by}${why === undefined ? '' : `: ${why}`}`;
+    await onSchedule(this.#api, name, (handle) => handle.unpause(note));
     // One that somebody has ended begins anew.
     await applySlices(this.#api, await this.policy(name), null, by);
     await resumeSlices(this.#api, name, by);
@@ -133,10 +143,13 @@ export class BackupClient {
     return updateRun(this.#api, ref, 'reject', approval);
   }
 
-  /** Asks a run to stop and clean up. Answers before it has. */
-  async cancel(ref: RunRef): Promise<void> {
-    await this.#api.call(SERVER_MS, () =>
-      this.#api.client.workflow.getHandle(ref.id, ref.run ?? undefined).cancel(),
-    );
+  /** Backups, restores and drills of a policy, those that run first, then the newest. */
+  runs(policy: string, limit = 10): Promise<ListedRun[]> {
+    return runsOfPolicy(this.#api, policy, limit);
+  }
+
+  /** Asks a run to stop and clean up. Answers before it has. Throws `no-run`, and `refused` when it has ended. */
+  cancel(ref: RunRef): Promise<void> {
+    return cancelRun(this.#api, ref);
   }
 }

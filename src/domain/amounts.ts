@@ -21,3 +21,8 @@ export function durationText(ms: number): string {
       : `${Math.round(ms)}ms`
     : formatDuration(ms);
 }
+
+/** `1 namespace`, `3 namespaces`. */
+export function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}

@@ -50,13 +50,20 @@ const pattern = text(
   /^[^.\0]+\..+$/,
 );
 
+const databases = z
+  .array(database, allowed('a list of database names'))
+  .min(1, allowed('at least one database; leave the field out to back up all'))
+  .superRefine((names, context) => {
+    for (const [i, name] of names.entries()) {
+      if (names.indexOf(name) < i) sentence(context, [i], `${name} is listed twice`);
+      if (name === 'local')
+        sentence(context, [i], 'local is what a server keeps for itself, and is never backed up');
+    }
+  });
+
 export const source = fields({
   uriFrom: uriFrom.describe('Where the worker finds the connection string; never the string itself.'),
-  databases: z
-    .array(database, allowed('a list of database names'))
-    .min(1, allowed('at least one database; leave the field out to back up all'))
-    .nullable()
-    .default(null),
+  databases: databases.nullable().default(null),
   include: z.array(pattern, allowed('a list of namespaces such as shop.*')).default([]),
   exclude: z.array(pattern, allowed('a list of namespaces such as shop.cache_*')).default([]),
 }).superRefine((value, context) => {

@@ -1,7 +1,14 @@
 /** The schema of `backup.yaml`, and the way from its text to a {@link BackupPolicy}. */
 import * as z from 'zod';
 import { destination } from './backup-destination.ts';
-import { environmentVariable, namespace, path, secretKey, secretName } from './backup-secrets.ts';
+import {
+  environmentVariable,
+  isSecretPlace,
+  namespace,
+  path,
+  secretKey,
+  secretName,
+} from './backup-secrets.ts';
 import { source, uriFrom } from './backup-source.ts';
 import type { BackupPolicy } from './backup.types.ts';
 import { check } from './check.ts';
@@ -28,7 +35,7 @@ function isTimezone(name: string): boolean {
 }
 
 const schedule = fields({
-  at: text('a time of day in quotes, such as "02:00"', 5, /^([01]\d|2[0-3]):[0-5]\d$/).optional(),
+  at: text('a time of day in quotes, from "00:00" to "23:59"', 5, /^([01]\d|2[0-3]):[0-5]\d$/).optional(),
   cron: z
     .string(allowed('a cron expression of five fields, such as "0 2 * * *"'))
     .max(256, allowed('a cron expression of five fields, such as "0 2 * * *"'))
@@ -162,7 +169,12 @@ export function parseBackupPolicy(textOfPolicy: string, options: ParsePolicyOpti
   const name = options.source ?? 'backup policy';
   const document = readDocument(textOfPolicy, name);
   refuseCredentials(document.value, name, (at) => document.locate(at));
-  return check(backupPolicySchema, { source: name, value: document.value, document }) as BackupPolicy;
+  return check(backupPolicySchema, {
+    source: name,
+    value: document.value,
+    document,
+    hidden: isSecretPlace,
+  }) as BackupPolicy;
 }
 
 /** JSON Schema (draft 2020-12) of what people write, for editors. */

@@ -1,6 +1,6 @@
 /** Checks a value that a person wrote against a schema, and says in their words what is wrong with it. */
 import type * as z from 'zod';
-import { describeValue, formatPath, type Problem, SpecError } from './errors.ts';
+import { describeHidden, describeValue, formatPath, type Problem, SpecError } from './errors.ts';
 import type { ReadDocument } from './yaml.ts';
 
 /** More problems than this help nobody; the rest is counted. */
@@ -22,13 +22,15 @@ interface CheckOptions {
   document: ReadDocument;
   /** Flags that gave the value at a path, e.g. `spec.image` -> `--image`; such a problem is reported under the flag. */
   flags?: ReadonlyMap<string, string>;
+  /** Where people write a secret in place of its name: what is found there is never shown. */
+  hidden?: (path: readonly PropertyKey[]) => boolean;
 }
 
 /** The parsed value, or a SpecError with every problem found. */
 export function check<Schema extends z.ZodType>(schema: Schema, options: CheckOptions): z.output<Schema> {
   const result = schema.safeParse(options.value, { reportInput: true });
   if (result.success) return result.data;
-  const complaints = result.error.issues.flatMap((issue) => complain(issue, [], options.value));
+  const complaints = result.error.issues.flatMap((issue) => complain(issue, [], options));
   const problems = unique(withoutEchoes(complaints).map((complaint) => locateProblem(complaint, options)));
   problems.sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
   if (problems.length > MAX_PROBLEMS) {
@@ -38,7 +40,7 @@ export function check<Schema extends z.ZodType>(schema: Schema, options: CheckOp
   throw new SpecError(options.source, problems);
 }
 
-function complain(issue: Issue, prefix: PropertyKey[], root: unknown): Complaint[] {
+function complain(issue: Issue, prefix: PropertyKey[], options: CheckOptions): Complaint[] {
   const path = [...prefix, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
     const messages = issue.message.split('\n');
@@ -58,14 +60,13 @@ function complain(issue: Issue, prefix: PropertyKey[], root: unknown): Complaint
     const branch = issue.errors.find(
       (issues) => !issues.some(({ path: at }) => at.length === 0 && rejectsType(issues)),
     );
-    if (branch && branch.length > 0) return branch.flatMap((inner) => complain(inner, path, root));
+    if (branch && branch.length > 0) return branch.flatMap((inner) => complain(inner, path, options));
   }
   if (issue.code === 'custom' && issue.params?.sentence === true) return [{ path, message: issue.message }];
-  const found = valueAt(root, path);
+  const found = valueAt(options.value, path);
+  const shown = options.hidden?.(path) ? describeHidden(found) : describeValue(found);
   const message =
-    found === undefined
-      ? `missing; needed: ${issue.message}`
-      : `found ${describeValue(found)}; allowed: ${issue.message}`;
+    found === undefined ? `missing; needed: ${issue.message}` : `found ${shown}; allowed: ${issue.message}`;
   return [{ path, message }];
 }
 

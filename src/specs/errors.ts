@@ -57,6 +57,12 @@ export function describeValue(value: unknown): string {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : typeof value;
 }
 
+/** A value that may be a secret in the wrong place. */
+export function describeHidden(value: unknown): string {
+  if (typeof value === 'string' && value !== '') return `a text of ${value.length} characters (not shown)`;
+  return typeof value === 'number' ? 'a number (not shown)' : describeValue(value);
+}
+
 function shorten(text: string): string {
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
 }

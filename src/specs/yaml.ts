@@ -40,6 +40,9 @@ export function readDocument(text: string, source: string): ReadDocument {
       { path: '', message: `is longer than ${MAX_BYTES / 1024} KiB; is it the right file?` },
     ]);
   }
+  // What is no UTF-8 was read as replacement characters.
+  if (/[\0\uFFFD]/.test(text))
+    throw new SpecError(source, [{ path: '', message: 'is not text in UTF-8; save it as UTF-8' }]);
   const lines = new LineCounter();
   const documents = parseAllDocuments(withoutTabs(text), {
     lineCounter: lines,

@@ -33,6 +33,8 @@ interface S3Options {
   /** For servers other than AWS, for example `https://minio.storage:9000`. */
   endpoint?: string | undefined;
   region?: string | undefined;
+  /** Bucket in the path instead of in the host name; with an endpoint when missing. */
+  forcePathStyle?: boolean | undefined;
   /** From the environment, the instance or the pod (the SDK's chain) when missing. */
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined;
 }
@@ -49,7 +51,14 @@ export class S3Storage implements Storage {
   readonly #bucket: string;
   readonly #folder: string;
 
-  constructor({ bucket, prefix = '', endpoint, region = 'us-east-1', credentials }: S3Options) {
+  constructor({
+    bucket,
+    prefix = '',
+    endpoint,
+    region = 'us-east-1',
+    forcePathStyle,
+    credentials,
+  }: S3Options) {
     this.#bucket = bucket;
     this.#folder = prefix === '' ? '' : `${prefix}/`;
     this.location = `s3://${bucket}/${prefix}`;
@@ -57,7 +66,8 @@ export class S3Storage implements Storage {
       region,
       maxAttempts,
       // Servers that are not AWS know neither virtual hosts nor the newest checksums; we read everything back ourselves.
-      ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
+      forcePathStyle: forcePathStyle ?? endpoint !== undefined,
+      ...(endpoint !== undefined && { endpoint }),
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
       requestHandler: { connectionTimeout: 10_000, requestTimeout: 120_000 },

@@ -256,7 +256,7 @@ describe('the log of a dump', () => {
   });
 
   test('reads in a terminal as what is waited for, then as what was stored', () => {
-    const view = { id: 'b', run: 'r', execution: 'RUNNING', status: null, retrying: null };
+    const view = { id: 'b', run: 'r', execution: 'RUNNING', status: null, retrying: null, waitsFor: [] };
     const log = new DumpLog();
     const shown = () =>
       progressText({ ...view, progress: { ...log.progress('pod p-1: ContainerCreating'), rate: 0 } });

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { approvalLines, progressText } from '../../src/cli/render/backup.ts';
+import { plannedDocuments, plannedTarget } from '../../src/domain/backup/restore-view.ts';
 import { BackupRun } from '../../src/domain/backup/run.ts';
 import { backupDetails, restoreDetails } from '../../src/domain/backup/view.ts';
 import { RestoreRun } from '../../src/domain/backup/restore-run.ts';
@@ -40,6 +42,56 @@ describe('the page of a backup', () => {
     expect(page).toContain('dump\\-20261123\\-010000.gz');
     expect(page).not.toContain('<b>');
     expect(page).not.toContain('| y |');
+  });
+});
+
+describe('a namespace of a plan', () => {
+  test('of a time-series counts buckets, so that nobody takes them for measurements that are missing', () => {
+    expect(plannedDocuments('timeseries', 27)).toBe('27 buckets');
+    expect(plannedTarget('timeseries', 500)).toBe('replaces about 500 measurements');
+    expect([plannedDocuments('view', 0), plannedTarget('view', 0)]).toEqual(['-', 'replaces the view']);
+    expect([plannedDocuments('collection', 1), plannedTarget('collection', 1)]).toEqual([
+      '1',
+      'replaces about 1 document',
+    ]);
+    expect(plannedTarget('collection', null)).toBe('new');
+  });
+});
+
+describe('a run in a terminal', () => {
+  const view = { id: 'restore.shop-1', run: 'r', execution: 'RUNNING', progress: null, retrying: null };
+
+  test('that waits for the source says for whom, and how to end that', () => {
+    const waiting = { ...view, status: null, waitsFor: ['backup.other-1'] };
+    expect(progressText(waiting)).toBe(
+      'waits for backup.other-1; slipway backup watch or cancel backup.other-1',
+    );
+  });
+
+  test('that waits for an approval shows the plan and the commands that decide', () => {
+    const policy = policyNamed('shop');
+    const restore = new RestoreRun(
+      {
+        origin: { policy, backup: { latest: true } },
+        target: { uriFrom: policy.spec.source.uriFrom },
+        selection: { databases: null, collections: null, rename: [], users: false },
+        dryRun: false,
+        starter: 'ann',
+        approved: false,
+        backupBefore: policy,
+        approvalExpires: '1h',
+      },
+      view.id,
+      view.run,
+      NOW,
+    );
+    expect(approvalLines({ ...view, status: restore.status(), waitsFor: [] })).toEqual([]);
+    restore.planned(planOf(2), NOW);
+    restore.ask(NOW + 3_600_000, NOW);
+    const lines = approvalLines({ ...view, status: restore.status(), waitsFor: [] });
+    expect(lines).toContain('  slipway restore approve restore.shop-1 --why "..."');
+    expect(lines.join('\n')).toContain('until 2026-11-23T02:00:00Z, then ends and touches nothing');
+    expect(lines.join('\n')).toContain('replaces about 2 documents');
   });
 });
 

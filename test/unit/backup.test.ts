@@ -8,9 +8,10 @@ import { backupFailureOf } from '../../src/activities/backup/failure.ts';
 import { drillRecords, hold, recordDrill, releaseHold } from '../../src/backups/notes.ts';
 import { prune } from '../../src/backups/retention.ts';
 import { resolveKey, resolveUri, SettingMissingError } from '../../src/backups/settings.ts';
-import { BackupUnknownError, chooseBackup } from '../../src/backups/verified.ts';
+import { BackupUnknownError, chooseBackup, madeBefore } from '../../src/backups/verified.ts';
 import { cronJob } from '../../src/domain/backup/job.ts';
 import { backupIdAt } from '../../src/domain/backup/names.ts';
+import { changedLines, policyNotes } from '../../src/domain/backup/policy-view.ts';
 import { drillDue } from '../../src/domain/backup/run.ts';
 import { bytesText, durationText } from '../../src/domain/amounts.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
@@ -98,8 +99,10 @@ describe('a policy', () => {
     [
       '"02:00"',
       '2:00',
-      'backup.yaml:8:19: spec.schedule.at: found "2:00"; allowed: a time of day in quotes, such as "02:00"',
+      'backup.yaml:8:19: spec.schedule.at: found "2:00"; allowed: a time of day in quotes, from "00:00" to "23:59"',
     ],
+    ['[shop]', '[shop, shop]', 'spec.source.databases[1]: shop is listed twice'],
+    ['[shop]', '[local]', 'spec.source.databases[0]: local is what a server keeps for itself'],
     ['Europe/Berlin', 'Mars/Olymp', 'spec.schedule.timezone: found "Mars/Olymp"; allowed: an IANA time zone'],
     ['Europe/Berlin', '"+01:00"', 'spec.schedule.timezone'],
     ['at: "02:00"', 'at: "02:00", cron: "0 2 * * *"', 'found at and cron; allowed: exactly one of at, cron'],
@@ -121,6 +124,62 @@ describe('a policy', () => {
     ],
   ])('with a mistake is refused with field, finding and what is allowed: %s -> %s', (from, to, message) => {
     expect(refusal(from, to)).toContain(message);
+  });
+
+  const hexKey = 'a5'.repeat(32);
+  test.each([
+    ['{ env: MONGODB_URI }', '{ env: "hunter2/x" }', 'hunter2'],
+    ['uriFrom: { env: MONGODB_URI }', 'uriFrom: "hunter2"', 'hunter2'],
+    ['{ env: MONGODB_URI }', '{ env: "mongodb://admin:hun/ter2@db" }', 'ter2'],
+    ['uriFrom: { env: MONGODB_URI }', '"mongodb://admin:hunter2@db": x', 'hunter2'],
+    [
+      '{ env: MONGODB_URI }',
+      '{ secret: { namespace: a, name: b, key: "hunter2!", host: "u:hunter2@db", username: u } }',
+      'hunter2',
+    ],
+    ['compression: gzip', `encryption: { keyFrom: { env: "5${hexKey}" } }`, hexKey],
+    ['compression: gzip', `encryption: { keyFrom: { env: ${hexKey} } }`, hexKey],
+    ['compression: gzip', `encryption: { keyFrom: ${hexKey} }`, hexKey],
+    [
+      '{ directory: /backup }',
+      '{ s3: { bucket: abc, credentialsFrom: { env: { accessKeyId: A, secretAccessKey: "wJalr/hunter2" } } } }',
+      'hunter2',
+    ],
+  ])('never shows a secret that stands in the place of its name: %s -> %s', (from, to, secret) => {
+    const message = refusal(from, to);
+    expect(message).toContain('not shown');
+    expect(message).not.toContain(secret);
+    expect(message).not.toContain(secret.slice(0, 20));
+  });
+
+  test('that is no UTF-8 is refused as such', () => {
+    const utf16 = Buffer.from(POLICY, 'utf16le').toString('utf8');
+    expect(() => parseBackupPolicy(utf16, { source: 'backup.yaml' })).toThrow(
+      'backup.yaml: is not text in UTF-8; save it as UTF-8',
+    );
+  });
+
+  test('applied anew says what changed, field by field', () => {
+    const changed = parseBackupPolicy(
+      POLICY.replace('days: 7', 'days: 3').replace('  drill: { every: 1d }\n', ''),
+    );
+    expect(changedLines(parseBackupPolicy(POLICY), changed)).toEqual([
+      'spec.retention.days: 7 -> 3',
+      'spec.drill: {"every":"1d","into":null} -> none',
+    ]);
+    expect(changedLines(changed, changed)).toEqual([]);
+  });
+
+  test('whose alarm rings between two runs, or that has neither alarm nor drill, is accepted with a word', () => {
+    const now = Date.parse('2026-11-24T12:00:00Z');
+    const notesOn = (from: string, to: string) =>
+      policyNotes(parseBackupPolicy(POLICY.replace(from, to)), now);
+    expect(notesOn('26h', '26h')).toEqual([]);
+    expect(notesOn('26h', '2h')).toEqual([expect.stringContaining('it will ring without need')]);
+    expect(notesOn('  alarm: { noVerifiedBackupFor: 26h }\n', '')).toEqual([
+      expect.stringContaining('there is no alarm'),
+    ]);
+    expect(notesOn('  drill: { every: 1d }\n', '')).toEqual([expect.stringContaining('there is no drill')]);
   });
 });
 
@@ -185,6 +244,15 @@ describe('a failure', () => {
   test('of a missing setting or backup is final: somebody has to act', () => {
     expect(typeOf(new SettingMissingError('X is not set'))).toEqual(['SettingMissing', true]);
     expect(typeOf(new BackupUnknownError('no verified backup'))).toEqual(['BackupUnknown', true]);
+  });
+
+  test('of S3 without any credentials ends after three tries, with what to set', () => {
+    const lost = Object.assign(new Error('Could not load credentials from any providers'), {
+      name: 'CredentialsProviderError',
+    });
+    expect(typeOf(lost)).toEqual(['SettingMissing', false]);
+    expect(typeOf(lost, 3)).toEqual(['SettingMissing', true]);
+    expect((backupFailureOf(lost, 3) as Error).message).toContain('name them in credentialsFrom');
   });
 
   test('never shows a password', () => {
@@ -263,7 +331,7 @@ describe('the catalog at a destination', () => {
   });
   afterEach(() => rm(directory, { recursive: true }));
 
-  async function backup(id: string, owner = 'ecommerce-mongodb'): Promise<void> {
+  async function backup(id: string, owner = 'ecommerce-mongodb', run = 'x'): Promise<void> {
     const day = id.slice(5, 13).replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3');
     const at = `${day}T02:00:00.000Z`;
     const manifest = manifestSchema.parse({
@@ -271,7 +339,7 @@ describe('the catalog at a destination', () => {
       version: 1,
       id,
       policy: owner,
-      owner: 'x',
+      owner: run,
       archive: {
         name: `${id}.gz`,
         size: 4,
@@ -307,6 +375,17 @@ describe('the catalog at a destination', () => {
       /no verified backup dump-1 of policy ecommerce-mongodb .*; the newest are dump-20261122/,
     );
     await expect(chosen({ at: '2020-01-01T00:00:00Z' })).rejects.toThrow('of 2020-01-01T00:00:00Z or before');
+  });
+
+  test('the latest is never what a restore has replaced: after a first restore of a broken database a second one brings the same data', async () => {
+    const [good = '', bad = ''] = ids;
+    await backup(good);
+    await backup(bad, 'ecommerce-mongodb', 'restore.ecommerce-mongodb-2026-11-21T02:00:00Z.before/run');
+    const chosen = async (choice: Parameters<typeof chooseBackup>[2]) =>
+      (await chooseBackup(storage, 'ecommerce-mongodb', choice)).id;
+    expect(await chosen({ latest: true })).toBe(good);
+    expect(await chosen({ id: bad })).toBe(bad);
+    expect(madeBefore({ owner: 'backup.ecommerce-mongodb-2026-11-21T02:00:00Z/run' })).toBeNull();
   });
 
   test('a hold keeps retention away until it is released or over', async () => {

@@ -45,6 +45,14 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
   if (name === 'StorageError' && codes.some((code) => REFUSED.has(String(code)) || code === 403)) {
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.destinationRefused);
   }
+  if (codes.length === 0 && causesOf(error).some((each) => each.name === 'CredentialsProviderError')) {
+    // The machine's own credentials may come a little later.
+    return ApplicationFailure.create({
+      message: `S3: no credentials were found; name them in credentialsFrom, or give the worker some (${message})`,
+      type: BACKUP_FAILURE.settingMissing,
+      nonRetryable: attempt >= FULL_ATTEMPTS,
+    });
+  }
   if (DAMAGED.has(name) || codes.some((code) => DAMAGED_CODES.has(String(code)))) {
     const nonRetryable = attempt >= DAMAGED_ATTEMPTS;
     return ApplicationFailure.create({
@@ -77,17 +85,23 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
 /** Codes of an error and of what caused it: driver, operating system, HTTP. */
 function codesOf(error: Error): (string | number)[] {
   const codes: (string | number)[] = [];
-  let each: unknown = error;
-  for (let depth = 0; depth < 8 && each instanceof Error; depth++) {
+  for (const each of causesOf(error)) {
     const { code, $metadata } = each as { code?: unknown; $metadata?: { httpStatusCode?: number } };
     if (typeof code === 'string' || typeof code === 'number') codes.push(code);
     if ($metadata?.httpStatusCode !== undefined) codes.push($metadata.httpStatusCode);
-    each = each.cause;
   }
   return codes;
 }
 
+/** An error and what caused it. */
+function causesOf(error: Error): Error[] {
+  const found: Error[] = [];
+  for (let each: unknown = error; each instanceof Error && found.length < 8; each = each.cause)
+    found.push(each);
+  return found;
+}
+
 /** Drivers do not print passwords; this is for the day one does. */
 export function withoutCredentials(text: string): string {
-  return text.replaceAll(/:\/\/[^/\s@]*@/g, '://[secret]@');
+  return text.replaceAll(/:\/\/[^\s@]*@/g, '://[secret]@');
 }

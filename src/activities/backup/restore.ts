@@ -2,9 +2,15 @@
 import { createHash } from 'node:crypto';
 import { ApplicationFailure } from '@temporalio/common';
 import type { MongoClient } from 'mongodb';
+import { durationText } from '../../domain/amounts.ts';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
-import { momentClock } from '../../domain/point-in-time/moment.ts';
-import type { PlannedNamespace, RestorePlan, RestoreResult } from '../../domain/backup/restore.types.ts';
+import { momentClock, parseMoment } from '../../domain/point-in-time/moment.ts';
+import type {
+  PlannedNamespace,
+  RestoreOrigin,
+  RestorePlan,
+  RestoreResult,
+} from '../../domain/backup/restore.types.ts';
 import { connectForRestore } from '../../mongodb/connect.ts';
 import { previewRestore, restore, type RestoreProgress } from '../../mongodb/restore.ts';
 import { namesIn } from '../../mongodb/restore/collections.ts';
@@ -64,6 +70,12 @@ export async function inspectRestore(
         .map(({ source: skipped, reason }) => `${skipped} is left out: ${reason}`);
       if (plan.hasOplog)
         notes.push('the oplog of the archive is replayed, so that the data is of one moment');
+      const lost = staleness(origin, opened.recovery !== undefined, manifest);
+      if (lost !== null) notes.push(lost);
+      if (selection.users && !plan.hasUsersAndRoles)
+        notes.push('it holds no users and roles: those are in backups of the whole server');
+      if (plan.hasUsersAndRoles && !selection.users)
+        notes.push('its users and roles are left out; --users brings them back, too');
       if (plan.hasUsersAndRoles && selection.users)
         notes.push('users and roles are merged when everything is restored under its own name');
       const pointInTime = await plannedRollForward(opened, rollForward);
@@ -86,6 +98,19 @@ export async function inspectRestore(
       };
     }),
   );
+}
+
+/** Without slices the data is of an earlier time than was asked for, which nobody should find out afterwards. */
+function staleness(
+  origin: RestoreOrigin,
+  isExact: boolean,
+  manifest: BackupManifest | undefined,
+): string | null {
+  if (isExact || !manifest || !('policy' in origin) || !('at' in origin.backup)) return null;
+  const wanted = (parseMoment(origin.backup.at)?.t ?? 0) * 1_000;
+  const shown = Date.parse(dataTime(manifest));
+  if (wanted <= shown) return null;
+  return `the data is of ${durationText(wanted - shown)} before the time that was asked for: no slices of the oplog lead there (spec.pointInTime)`;
 }
 
 async function planned(client: MongoClient, item: RestoreItem): Promise<PlannedNamespace> {

@@ -1,8 +1,8 @@
 /** `backup list|show|slices|verify`: read from the destination itself. */
 import { drillRecords } from '../../backups/notes.ts';
 import { reachOf } from '../../backups/slices.ts';
-import { consistencyText, dataTime } from '../../backups/verified.ts';
-import { bytesText, durationText } from '../../domain/amounts.ts';
+import { consistencyText, dataTime, madeBefore } from '../../backups/verified.ts';
+import { bytesText, counted, durationText } from '../../domain/amounts.ts';
 import { momentLabel } from '../../domain/point-in-time/moment.ts';
 import { type CatalogEntry, listBackups, readManifest, verifyBackup } from '../../mongodb/backup/catalog.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
@@ -13,7 +13,7 @@ import { type Format, printData } from '../output.ts';
 import { stamp, table } from '../render/text.ts';
 import type { Session } from '../session.ts';
 import { type Claim, listClaim, showClaim, verifyClaim } from './claim.ts';
-import { atPlace, type PlaceFlags } from './place.ts';
+import { atPlace, type PlaceFlags, whoseDirectory } from './place.ts';
 import { reachLines, reachRow } from './slices.ts';
 
 export interface CatalogFlags extends PlaceFlags {
@@ -34,17 +34,26 @@ export async function list(session: Session, flags: CatalogFlags): Promise<void>
       for (const { id } of rows) session.out(id);
       return;
     }
-    if (rows.length === 0) return session.err(`There are no backups at ${storage.location}.`);
+    if (rows.length === 0)
+      return session.err(
+        `There are no backups at ${storage.location}${policy ? whoseDirectory(policy) : ''}.`,
+      );
     const header = ['BACKUP', 'STATE', 'DATA OF', 'DOCUMENTS', 'SIZE', 'DRILL'];
-    const cells = rows.map(({ id, state, at, documents, size, drill }) => [
+    const wide = flags.output === 'wide';
+    if (wide) header.push('ARCHIVE', 'CONSISTENCY');
+    const cells = rows.map(({ id, state, at, documents, size, drill, archive, consistency }) => [
       id,
       state,
       at === null ? '-' : stamp(at),
       String(documents ?? '-'),
       size === null ? '-' : bytesText(size),
       drill === null ? '-' : drill.passed ? `passed in ${durationText(drill.restoreMs)}` : 'failed',
+      ...(wide ? [archive ?? '-', consistency ?? '-'] : []),
     ]);
     for (const line of table([header, ...cells])) session.out(line);
+    for (const { id, before } of rows)
+      if (before !== null)
+        session.out(`${id} holds what ${before} replaced; it comes back only by its name.`);
     for (const { id, reason } of rows) if (reason !== null) session.err(`${id}: ${reason}`);
     if (policy)
       for (const line of reachLines(await reachOf(storage, policy.metadata.name))) session.out(line);
@@ -64,6 +73,7 @@ function factsOf(entry: CatalogEntry) {
       size: null,
       archive: null,
       consistency: null,
+      before: null,
       reason,
     };
   const { manifest } = entry;
@@ -77,6 +87,7 @@ function factsOf(entry: CatalogEntry) {
     size: manifest.archive.size,
     archive: manifest.archive.name,
     consistency: consistencyText(manifest),
+    before: madeBefore(manifest),
     reason,
   };
 }
@@ -111,7 +122,7 @@ export async function show(session: Session, wanted: string, flags: CatalogFlags
     const cells = manifest.namespaces.map(({ db, name, type, documents, bytes }) => [
       `${db}.${name}`,
       type,
-      String(documents),
+      type === 'timeseries' ? counted(documents, 'bucket') : String(documents),
       bytesText(bytes),
     ]);
     for (const line of table([['NAMESPACE', 'KIND', 'DOCUMENTS', 'BSON'], ...cells])) session.out(line);

@@ -1,4 +1,5 @@
 /** Where commands find backups: at the destination itself, so that they work when all else is gone. */
+import { stat } from 'node:fs/promises';
 import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
 import { verifiedBackups } from '../../backups/verified.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
@@ -39,12 +40,20 @@ export async function atPlace<T>(
   if ('job' in policy.spec.destination) return await atClaim(session, policy, useClaim);
   return await withSettings(session, policy, async (from) => {
     const storage = await openStorage(policy.spec.destination, from);
+    await assertHere(policy);
     try {
       return await use({ storage, policy, key: await resolveKey(policy, from).catch(() => undefined) });
     } finally {
       await storage.close();
     }
   });
+}
+
+/** What is there on the worker's machine cannot be seen from another. */
+export function whoseDirectory({ spec }: BackupPolicy): string {
+  return 'directory' in spec.destination
+    ? " of this machine, and the policy means the worker's: run the command where the worker is"
+    : '';
 }
 
 /** Secrets are read with the person's own kubeconfig, and only when the policy names some. */
@@ -64,10 +73,22 @@ async function withSettings<T>(
   }
 }
 
+async function assertHere(policy: BackupPolicy): Promise<void> {
+  const { destination } = policy.spec;
+  if (!('directory' in destination)) return;
+  if (await stat(destination.directory).catch(() => undefined)) return;
+  throw new Failure(
+    'no-answer',
+    EXIT.failed,
+    `there is no directory ${destination.directory}${whoseDirectory(policy)}, for example kubectl -n slipway-system exec deploy/slipway-worker -- node /app/dist/cli.js backup list`,
+  );
+}
+
 /** Id of a policy's newest verified backup. Throws Failure `no-backup`. */
 export async function newestBackup(session: Session, policy: BackupPolicy): Promise<string> {
   return await withSettings(session, policy, async (from) => {
     const storage = await openStorage(policy.spec.destination, from);
+    await assertHere(policy);
     try {
       const [newest] = await verifiedBackups(storage, policy.metadata.name);
       if (newest) return newest.id;

@@ -7,7 +7,10 @@ import type {
   PointInTime,
   Retention,
 } from '../../specs/backup.types.ts';
-import type { RunView } from '../../client/backup.ts';
+import type { ListedRun, RunView } from '../../client/backup.ts';
+import type { ListedPolicy } from '../../client/backup/policies.ts';
+import { SlipwayError } from '../../client/errors.ts';
+import { changedLines, policyNotes } from '../../domain/backup/policy-view.ts';
 import { slicesId } from '../../domain/backup/names.ts';
 import { rangeText } from '../../domain/point-in-time/reach.ts';
 import type { SlicesStatus } from '../../domain/point-in-time/types.ts';
@@ -40,11 +43,14 @@ export async function apply(session: Session, flags: FileFlags): Promise<void> {
   const policy = await readPolicy(session, flags.file);
   const { name } = policy.metadata;
   await withClient(session, flags, async (client) => {
+    const before = await client.backups.policy(name).catch(unlessUnknown);
     const result = await client.backups.apply(policy, whoami(session.env));
     const { next, paused } = await client.backups.describe(name);
     if (await printData(session, flags.output, { name, result, next, paused })) return;
     if (flags.output === 'name') return session.out(name);
     session.out(`Backup policy ${name} ${result}.`);
+    for (const line of before ? changedLines(before, policy) : []) session.out(`  ${line}`);
+    for (const note of policyNotes(policy, session.now())) session.out(`  Note: ${note}`);
     session.out(paused ? '  It is paused.' : `  Next run:  ${next === null ? 'none' : stamp(next)}`);
     const { pointInTime } = policy.spec;
     if (pointInTime)
@@ -53,49 +59,76 @@ export async function apply(session: Session, flags: FileFlags): Promise<void> {
   });
 }
 
+function unlessUnknown(error: unknown): null {
+  if (error instanceof SlipwayError && error.code === 'no-policy') return null;
+  throw error;
+}
+
 export async function policies(session: Session, flags: PolicyFlags): Promise<void> {
-  const found = await withClient(session, flags, (client) => client.backups.policies());
+  const found = await withClient(session, flags, async ({ backups }) => {
+    const all: (ListedPolicy & { lastVerified: string | null })[] = [];
+    for (const each of await backups.policies())
+      all.push({ ...each, lastVerified: newestVerified(await backups.runs(each.name)) });
+    return all;
+  });
   if (await printData(session, flags.output, found)) return;
   if (flags.output === 'name') {
     for (const { name } of found) session.out(name);
     return;
   }
   if (found.length === 0) return session.err('No backup policy is applied.');
-  const rows = found.map(({ name, paused, next, recent }) => [
+  const rows = found.map(({ name, paused, next, lastVerified }) => [
     name,
     paused ? 'paused' : 'active',
     next === null ? '-' : `in ${span(Date.parse(next) - session.now())}`,
-    recent[0] ? `${span(session.now() - Date.parse(recent[0].at))} ago` : '-',
+    lastVerified === null ? 'never' : `${span(session.now() - Date.parse(lastVerified))} ago`,
   ]);
-  for (const line of table([['POLICY', 'STATE', 'NEXT RUN', 'LAST RUN'], ...rows])) session.out(line);
+  for (const line of table([['POLICY', 'STATE', 'NEXT RUN', 'VERIFIED'], ...rows])) session.out(line);
 }
 
 export async function describe(session: Session, name: string, flags: PolicyFlags): Promise<void> {
-  const { found, slices } = await withClient(session, flags, async (client) => {
-    const described = await client.backups.describe(name);
-    return { found: described, slices: await client.backups.slices(name) };
-  });
-  if (await printData(session, flags.output, { ...found, slices: slices?.status ?? null })) return;
-  const { policy, paused, note, nextRuns, running, recent } = found;
+  const { found, slices, runs } = await withClient(session, flags, async ({ backups }) => ({
+    found: await backups.describe(name),
+    slices: await backups.slices(name),
+    runs: await backups.runs(name),
+  }));
+  const lastVerified = newestVerified(runs);
+  const data = { ...found, lastVerified, runs, slices: slices?.status ?? null };
+  if (await printData(session, flags.output, data)) return;
+  const { policy, paused, note, nextRuns } = found;
+  const running = runs.filter(({ execution }) => execution === 'RUNNING');
+  const ended = runs.filter(({ execution }) => execution !== 'RUNNING').slice(0, SHOWN_RUNS);
   const rows = [
     ...policyRows(policy),
     ...slicesRows(policy, slices),
     ['State', paused ? `paused (${note ?? 'no reason given'})` : 'active'],
     ['Next runs', nextRuns.slice(0, SHOWN_RUNS).map(stamp).join(', ') || '-'],
-    ['Running', running.join(', ') || '-'],
-    [
-      'Last runs',
-      recent
-        .slice(0, SHOWN_RUNS)
-        .map(({ id }) => id)
-        .join(', ') || '-',
-    ],
+    ['Newest verified', lastVerified === null ? 'none known' : `data of ${stamp(lastVerified)}`],
+    ...runRows('Running', running),
+    ...runRows('Last runs', ended),
     [
       'Not made up for',
       `${found.missedCatchup} missed, ${found.skippedOverlap} skipped because one was running`,
     ],
   ];
   for (const line of table(rows)) session.out(line);
+}
+
+function newestVerified(runs: ListedRun[]): string | null {
+  return (
+    runs
+      .flatMap(({ lastVerified }) => lastVerified ?? [])
+      .sort()
+      .at(-1) ?? null
+  );
+}
+
+function runRows(title: string, runs: ListedRun[]): string[][] {
+  if (runs.length === 0) return [[title, '-']];
+  return runs.map(({ id, phase, execution }, i) => [
+    i === 0 ? title : '',
+    `${id}  ${execution === 'TERMINATED' || execution === 'TIMED_OUT' ? execution.toLowerCase() : (phase ?? execution.toLowerCase())}`,
+  ]);
 }
 
 function slicesRows({ spec }: BackupPolicy, view: RunView<SlicesStatus> | null): string[][] {
@@ -166,7 +199,7 @@ export async function steer(
   const by = flags.by ?? whoami(session.env);
   await withClient(session, flags, async ({ backups }) => {
     if (command === 'pause') await backups.pause(policy, by, required(flags.why, '--why TEXT'));
-    else await backups.resume(policy, by);
+    else await backups.resume(policy, by, flags.why);
   });
   session.out(`Backup policy ${policy} ${command === 'pause' ? 'is paused' : 'runs again'}.`);
 }
@@ -196,6 +229,7 @@ export async function validate(session: Session, flags: FileFlags): Promise<void
   for (const line of table([
     ...policyRows(policy),
     ['Next runs', runs.map(stamp).join(', ') || 'none within a year'],
+    ...policyNotes(policy, now).map((note) => ['Note', note]),
   ]))
     session.out(line);
 }

@@ -9,7 +9,7 @@ import { EXIT } from '../exit.ts';
 import { badInput, Failure } from '../failure.ts';
 import { whoami } from '../identity.ts';
 import { type Format, printData } from '../output.ts';
-import { progressText, resultLines } from '../render/backup.ts';
+import { approvalLines, progressText, resultLines } from '../render/backup.ts';
 import type { ConnectFlags, Session } from '../session.ts';
 import { policyOf, readPolicy, type WhichPolicy } from './policy-file.ts';
 
@@ -96,6 +96,8 @@ async function followed(
 ): Promise<number> {
   const { signal, stop } = session.interrupted();
   const show = output === undefined ? progressLines(session) : () => undefined;
+  // Whoever looks on from elsewhere, or wants to stop it, needs the id.
+  if (output === undefined) session.out(ref.id);
   let view: RunView<AnyStatus>;
   try {
     view = await client.backups.follow<AnyStatus>(ref, {
@@ -124,17 +126,23 @@ function exitOfRun({ execution, status }: RunView<AnyStatus>): number {
   return status && 'problems' in status && status.problems.length > 0 ? EXIT.failed : EXIT.ok;
 }
 
-/** On a terminal one line that is redrawn, elsewhere lines. */
+/** What happened as it happens, and the progress now and then. */
 function progressLines(session: Session): (view: RunView<AnyStatus>) => void {
   let last = '';
   let shownAt = 0;
   let told = 0;
+  let asked = false;
   return (view) => {
     for (const { at, text } of 'timeline' in (view.status ?? {})
       ? (view.status as BackupStatus).timeline.slice(told)
       : []) {
       session.out(`${at.slice(11, 19)} ${text}`);
       told++;
+    }
+    if (!asked) {
+      const lines = approvalLines(view);
+      asked = lines.length > 0;
+      for (const line of lines) session.out(line);
     }
     const text = view.execution === 'RUNNING' ? progressText(view) : '';
     if (text === '' || text === last || session.now() - shownAt < LINE_EVERY_MS) return;

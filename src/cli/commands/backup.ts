@@ -26,6 +26,11 @@ function fileOption(what = 'the backup policy, YAML or JSON; - reads standard in
   return new Option('-f, --file <file>', what);
 }
 
+/** How a command is used, below its options. */
+export function exampleText(...lines: string[]): string {
+  return `\nExample${lines.length === 1 ? '' : 's'}:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
+}
+
 export function byOption(): Option {
   return new Option('--by <who>', 'who gives the command (default: SLIPWAY_USER, the CI user, or user@host)');
 }
@@ -50,6 +55,7 @@ function addPolicies(group: Command, { session }: Context): void {
     });
   connectOptions(group.command('policies').description('policies that are applied, and when they run next'))
     .addOption(outputOption(['json', 'yaml', 'name']))
+    .addHelpText('after', exampleText('slipway backup policies'))
     .action(async (flags: PolicyFlags) => {
       const { policies } = await import('../backup/policies.ts');
       await policies(session, flags);
@@ -61,6 +67,7 @@ function addPolicies(group: Command, { session }: Context): void {
       .argument('<policy>', 'name of the policy'),
   )
     .addOption(outputOption(['json', 'yaml']))
+    .addHelpText('after', exampleText('slipway backup describe ecommerce-mongodb'))
     .action(async (name: string, flags: PolicyFlags) => {
       const { describe } = await import('../backup/policies.ts');
       await describe(session, name, flags);
@@ -72,6 +79,12 @@ function addPolicies(group: Command, { session }: Context): void {
     connectOptions(group.command(name).description(what).argument('<policy>', 'name of the policy'))
       .option('--why <text>', 'why; the schedule keeps it')
       .addOption(byOption())
+      .addHelpText(
+        'after',
+        exampleText(
+          `slipway backup ${name} ecommerce-mongodb --why "${name === 'pause' ? 'incident 4711' : 'incident is over'}"`,
+        ),
+      )
       .action(async (policy: string, flags: SteerPolicyFlags) => {
         const { steer } = await import('../backup/policies.ts');
         await steer(session, name, policy, flags);
@@ -84,6 +97,7 @@ function addPolicies(group: Command, { session }: Context): void {
       .argument('<policy>', 'name of the policy'),
   )
     .option('-y, --yes', 'do not ask')
+    .addHelpText('after', exampleText('slipway backup delete ecommerce-mongodb'))
     .action(async (policy: string, flags: PolicyFlags & { yes?: boolean }) => {
       const { remove } = await import('../backup/policies.ts');
       await remove(session, policy, flags);
@@ -116,6 +130,7 @@ function addRuns(group: Command, { session, exit }: Context): void {
   )
     .option('--timeout <duration>', 'stop watching after this time, exit 6', durationFlag)
     .addOption(outputOption(['json', 'yaml']))
+    .addHelpText('after', exampleText('slipway backup watch backup.ecommerce-mongodb-2026-11-23T01:00:00Z'))
     .action(async (id: string, flags: WatchRunFlags) => {
       const { watch } = await import('../backup/run.ts');
       exit(await watch(session, id, flags));
@@ -128,6 +143,10 @@ function addRuns(group: Command, { session, exit }: Context): void {
     .option('--wait', 'follow it to its end; the exit code is its outcome')
     .option('--timeout <duration>', 'with --wait: stop waiting after this time, exit 6', durationFlag)
     .addOption(outputOption(['json', 'yaml', 'name']))
+    .addHelpText(
+      'after',
+      `${exampleText('slipway backup drill --policy ecommerce-mongodb --wait')}\n${BACKUP_EXIT_CODES}`,
+    )
     .action(async (flags: RunFlags & { backup?: string }) => {
       const { drill } = await import('../backup/run.ts');
       exit(await drill(session, flags));
@@ -144,6 +163,13 @@ function addRuns(group: Command, { session, exit }: Context): void {
       limitFlag,
     )
     .addOption(byOption())
+    .addHelpText(
+      'after',
+      exampleText(
+        'slipway backup throttle ecommerce-mongodb --mb-per-second 20',
+        'slipway backup throttle ecommerce-mongodb --mb-per-second none',
+      ),
+    )
     .action(async (policy: string, flags: ThrottleFlags) => {
       const { throttle } = await import('../backup/run.ts');
       await throttle(session, policy, flags);
@@ -153,10 +179,12 @@ function addRuns(group: Command, { session, exit }: Context): void {
       .command('cancel')
       .description('stop a backup, restore or drill; it cleans up after itself')
       .argument('<id>', 'id of its workflow'),
-  ).action(async (id: string, flags: PolicyFlags) => {
-    const { cancel } = await import('../backup/run.ts');
-    await cancel(session, id, flags);
-  });
+  )
+    .addHelpText('after', exampleText('slipway backup cancel backup.ecommerce-mongodb-2026-11-23T01:00:00Z'))
+    .action(async (id: string, flags: PolicyFlags) => {
+      const { cancel } = await import('../backup/run.ts');
+      await cancel(session, id, flags);
+    });
 }
 
 /** Commander takes null for no value at all, so the word stays. */
@@ -188,6 +216,13 @@ function addCatalog(group: Command, { session, exit }: Context): void {
       .argument('<backup>', 'id of the backup, or latest'),
   )
     .addOption(outputOption(['json', 'yaml']))
+    .addHelpText(
+      'after',
+      exampleText(
+        'slipway backup show latest --policy ecommerce-mongodb',
+        'slipway backup show dump-20261123-010000 --directory /backup',
+      ),
+    )
     .action(async (id: string, flags: CatalogFlags) => {
       const { show } = await import('../backup/catalog.ts');
       await show(session, id, flags);
@@ -211,6 +246,7 @@ function addCatalog(group: Command, { session, exit }: Context): void {
   )
     .option('--all', 'every backup')
     .addOption(outputOption(['json', 'yaml']))
+    .addHelpText('after', exampleText('slipway backup verify --policy ecommerce-mongodb --all'))
     .action(async (ids: string[], flags: CatalogFlags & { all?: boolean }) => {
       const { verify } = await import('../backup/catalog.ts');
       exit(await verify(session, ids, flags));
@@ -234,6 +270,7 @@ function addFiles(group: Command, { session }: Context): void {
     .description('check a policy file and print when it runs; needs no server')
     .addOption(fileOption())
     .addOption(outputOption(['json', 'yaml', 'name']))
+    .addHelpText('after', exampleText('slipway backup validate -f backup.yaml'))
     .action(async (flags: FileFlags) => {
       const { validate } = await import('../backup/policies.ts');
       await validate(session, flags);
@@ -241,6 +278,7 @@ function addFiles(group: Command, { session }: Context): void {
   group
     .command('schema')
     .description('print the JSON Schema of policy files, for editors')
+    .addHelpText('after', exampleText('slipway backup schema > backup.schema.json'))
     .action(async () => {
       const { schema } = await import('../backup/policies.ts');
       schema(session);

@@ -1,6 +1,6 @@
 /** `slipway restore --policy ...`: data from backups; the action lives in restore/data.ts and is loaded when it runs. */
 import type { Command } from 'commander';
-import { BACKUP_EXIT_CODES, byOption, policyOptions } from './backup.ts';
+import { BACKUP_EXIT_CODES, byOption, exampleText, policyOptions } from './backup.ts';
 import { connectOptions } from '../connect.ts';
 import { outputOption } from '../output.ts';
 import type { Context } from '../session.ts';
@@ -15,7 +15,7 @@ export function addDataRestore(group: Command, { session, exit }: Context): void
   group.enablePositionalOptions();
   policyOptions(group)
     .option('--backup <id>', 'this backup of the policy')
-    .option('--latest', 'the newest verified backup of the policy (the default)')
+    .option('--latest', 'the newest verified backup of the policy that no restore has replaced (the default)')
     .option(
       '--at <time>',
       'everything as it was at this time: 2026-11-23T02:00:00Z, or a cluster timestamp SECONDS,INCREMENT',
@@ -77,6 +77,12 @@ ${BACKUP_EXIT_CODES}`,
       .requiredOption('--why <text>', 'why; history keeps it')
       .option('--plan <digest>', 'the plan that is decided upon (default: the one that waits)')
       .addOption(byOption())
+      .addHelpText(
+        'after',
+        exampleText(
+          `slipway restore ${name} restore.ecommerce-mongodb-2026-11-23T11:41:07Z --why "${name === 'approve' ? 'orders were dropped' : 'wrong backup'}"`,
+        ),
+      )
       .action(async (id: string, flags: DecideRestoreFlags) => {
         const { decideRestore } = await import('../restore/data.ts');
         await decideRestore(session, name, id, flags);

@@ -85,6 +85,7 @@ function checkFlags(flags: RestoreDataFlags): void {
       `--ns-from is given ${nsFrom.length} times and --ns-to ${nsTo.length} times; each needs its counterpart`,
     );
   }
+  for (const [i, from] of nsFrom.entries()) checkRename(from, nsTo[i] ?? '');
   if (flags.intoEnv !== undefined && !/^[A-Za-z_][A-Za-z0-9_]*$/.test(flags.intoEnv)) {
     throw badInput('--into-env: allowed: the name of an environment variable of the worker (not its value)');
   }
@@ -97,6 +98,21 @@ function checkFlags(flags: RestoreDataFlags): void {
     if (!/^[^.]+\..+$/.test(name))
       throw badInput(`--collection: found "${name}"; allowed: DATABASE.COLLECTION`);
   }
+}
+
+function checkRename(from: string, to: string): void {
+  for (const [flag, pattern] of [
+    ['--ns-from', from],
+    ['--ns-to', to],
+  ] as const) {
+    if (!pattern.includes('*') && !/^[^.]+\..+$/.test(pattern))
+      throw badInput(
+        `${flag}: found "${pattern}"; allowed: DATABASE.COLLECTION, with * for any text, such as shop.*`,
+      );
+  }
+  const stars = (pattern: string) => pattern.split('*').length - 1;
+  if (stars(from) !== stars(to))
+    throw badInput(`--ns-from "${from}" and --ns-to "${to}" need the same number of *`);
 }
 
 function inputOf(flags: RestoreDataFlags, policy: BackupPolicy | null, starter: string): RestoreInput {

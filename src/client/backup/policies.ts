@@ -11,6 +11,7 @@ import type { BackupInput } from '../../domain/backup/types.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import { type Api, SERVER_MS } from '../api.ts';
 import { SlipwayError } from '../errors.ts';
+import { notSetUp } from './runs.ts';
 import { scheduleOptions } from './schedule-spec.ts';
 
 const ID_PREFIX = backupScheduleId('');
@@ -35,22 +36,32 @@ export interface DescribedPolicy extends ListedPolicy {
   nextRuns: string[];
 }
 
+export type Applied = 'created' | 'updated' | 'unchanged';
+
 /** Makes the Schedule what the policy says. A paused one stays paused. */
-export async function applySchedule(api: Api, policy: BackupPolicy): Promise<'created' | 'updated'> {
+export async function applySchedule(api: Api, policy: BackupPolicy): Promise<Applied> {
   const desired = scheduleOptions(policy, Date.now());
+  let same = false;
   const update = () =>
     handleOf(api, policy.metadata.name).update((now): ScheduleUpdateOptions => {
+      const [input] = (now.action.args ?? []) as [BackupInput?];
+      same = JSON.stringify(input?.policy) === JSON.stringify(policy);
+      // Also one that says the same is written, for it says which days of the years ahead are special.
       const { scheduleId: _, memo: __, ...rest } = desired;
       return { ...rest, state: now.state } as ScheduleUpdateOptions;
     });
   return await api.call(SERVER_MS, async () => {
     try {
       await update();
-      return 'updated';
+      return same ? 'unchanged' : 'updated';
     } catch (error) {
       if (!(error instanceof ScheduleNotFoundError)) throw error;
     }
-    await api.client.schedule.create(desired);
+    try {
+      await api.client.schedule.create(desired);
+    } catch (error) {
+      throw notSetUp(error) ?? error;
+    }
     return 'created';
   });
 }

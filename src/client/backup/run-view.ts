@@ -6,6 +6,7 @@ import type { TransferProgress } from '../../domain/backup/types.ts';
 import { type Api, QUERY_MS, SERVER_MS } from '../api.ts';
 import { isTransient } from '../connection.ts';
 import { SlipwayError } from '../errors.ts';
+import { lockHolders } from './runs.ts';
 
 export interface RunView<Status> {
   id: string;
@@ -17,6 +18,8 @@ export interface RunView<Status> {
   progress: TransferProgress | null;
   /** Why an activity is being tried again. */
   retrying: { attempt: number; why: string } | null;
+  /** What holds the source that this run waits for. */
+  waitsFor: string[];
 }
 
 export interface RunFollow<Status> {
@@ -50,16 +53,20 @@ export async function viewRun<Status>(
   const [pending] = (described.raw.pendingActivities ?? []) as PendingActivity[];
   const attempt = pending?.attempt ?? 1;
   const why = pending?.lastFailure?.message;
+  const status =
+    execution === 'RUNNING'
+      ? await queried<Status>(api, ref)
+      : await resultOf<Status>(api, { id: ref.id, run: described.runId });
+  const waits = (status as { phase?: unknown } | null)?.phase === 'waiting';
   return {
     id: ref.id,
     run: described.runId,
     execution,
-    status:
-      execution === 'RUNNING'
-        ? await queried<Status>(api, ref)
-        : await resultOf<Status>(api, { id: ref.id, run: described.runId }),
+    status,
     progress: pending ? progressOf(pending) : null,
     retrying: attempt > 1 && why ? { attempt, why } : null,
+    // Said for a person's sake; a list that cannot be had is no reason to fail.
+    waitsFor: waits ? await lockHolders(api).catch(() => []) : [],
   };
 }
 

@@ -1,9 +1,10 @@
 /** Starting backups, restores and drills, finding those that run, and speaking to them. */
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/common';
-import { BACKUP_WORKFLOW, backupScheduleId } from '../../domain/backup/names.ts';
+import { BACKUP_WORKFLOW } from '../../domain/backup/names.ts';
 import { TASK_QUEUE } from '../../domain/names.ts';
 import { type Api, SERVER_MS, UPDATE_MS } from '../api.ts';
+import { attribute, quoted } from '../attributes.ts';
 import { isTransient, messageOf, plainError } from '../connection.ts';
 import { NoAnswer, Refused, SlipwayError } from '../errors.ts';
 import { POLICY, STARTER } from './schedule-spec.ts';
@@ -79,7 +80,7 @@ export async function updateRun<Status>(
 
 /** Backups that run now, by policy; `null`: of all. */
 export async function runningBackups(api: Api, policy: string | null): Promise<RunRef[]> {
-  const of = policy === null ? '' : ` AND WorkflowId STARTS_WITH '${backupScheduleId(policy)}-'`;
+  const of = policy === null ? '' : ` AND SlipwayPolicy = ${quoted(policy)}`;
   const query = `WorkflowType = '${BACKUP_WORKFLOW.backup}' AND ExecutionStatus = 'Running'${of}`;
   return await api.call(SERVER_MS, async () => {
     const found: RunRef[] = [];
@@ -89,11 +90,72 @@ export async function runningBackups(api: Api, policy: string | null): Promise<R
   });
 }
 
-function notSetUp(error: unknown): SlipwayError | null {
-  const text = messageOf(error);
-  return /search attribute/i.test(text)
-    ? new SlipwayError('not-set-up', `Temporal's namespace is not set up: ${text}; run slipway setup`, {
+/** A backup, restore or drill as Temporal's index has it. */
+export interface ListedRun {
+  id: string;
+  /** As Temporal has it: `RUNNING`, `COMPLETED`, `FAILED`, ... */
+  execution: string;
+  /** What it says of itself: `dumping`, `awaiting-approval`, `verified`, ... */
+  phase: string | null;
+  startedAt: string;
+  /** Time of the newest verified backup that it knew of. */
+  lastVerified: string | null;
+}
+
+/** Backups, restores and drills of a policy, those that run first, then the newest; at most `limit`. */
+export async function runsOfPolicy(api: Api, policy: string, limit: number): Promise<ListedRun[]> {
+  const { backup, restore, drill } = BACKUP_WORKFLOW;
+  const query = `SlipwayPolicy = ${quoted(policy)} AND WorkflowType IN ('${backup}', '${restore}', '${drill}')`;
+  return await api.call(SERVER_MS, async () => {
+    const found: ListedRun[] = [];
+    for await (const each of api.client.workflow.list({ query, pageSize: limit })) {
+      found.push({
+        id: each.workflowId,
+        execution: each.status.name,
+        phase: attribute(each, 'SlipwayPhase'),
+        startedAt: each.startTime.toISOString(),
+        lastVerified: attribute(each, 'SlipwayLastVerified'),
+      });
+      if (found.length === limit) break;
+    }
+    return found;
+  });
+}
+
+/** Runs that hold a source now: what a waiting run waits for. */
+export async function lockHolders(api: Api): Promise<string[]> {
+  const query = `WorkflowType = '${BACKUP_WORKFLOW.lock}' AND ExecutionStatus = 'Running'`;
+  return await api.call(SERVER_MS, async () => {
+    const found: string[] = [];
+    for await (const { parentExecution } of api.client.workflow.list({ query }))
+      if (parentExecution?.workflowId) found.push(parentExecution.workflowId);
+    return found;
+  });
+}
+
+/** Asks a run to stop and clean up. Throws {@link SlipwayError} `no-run`, or `refused` when it has ended. */
+export async function cancelRun(api: Api, { id, run }: RunRef): Promise<void> {
+  await api.call(SERVER_MS, async () => {
+    const handle = api.client.workflow.getHandle(id, run ?? undefined);
+    try {
+      const { status } = await handle.describe();
+      if (status.name !== 'RUNNING')
+        throw new SlipwayError('refused', `${id} has ended already: ${status.name.toLowerCase()}`);
+      await handle.cancel();
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      throw new SlipwayError('no-run', `there is no run ${id}`, { cause: error });
+    }
+  });
+}
+
+/** Of a schedule the SDK says it in the cause. */
+export function notSetUp(error: unknown): SlipwayError | null {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const text = [error, cause].map(messageOf).find((each) => /search attribute/i.test(each));
+  return text === undefined
+    ? null
+    : new SlipwayError('not-set-up', `Temporal's namespace is not set up: ${text}; run slipway setup`, {
         cause: error,
-      })
-    : null;
+      });
 }

@@ -8,7 +8,7 @@ import type {
   RestoreResult,
   RestoreStatus,
 } from './restore.types.ts';
-import { bytesText, durationText } from '../amounts.ts';
+import { bytesText, counted, durationText } from '../amounts.ts';
 import { fieldRefusal } from '../sent.ts';
 import type { TimelineEntry } from '../timeline.ts';
 
@@ -55,7 +55,7 @@ export class RestoreRun {
   planned(plan: RestorePlan, now: number): void {
     this.plan = plan;
     this.note(
-      `${plan.total} namespaces to restore from ${plan.archive}, ${plan.replaced} of them exist`,
+      `${counted(plan.total, 'namespace')} to restore from ${plan.archive}, ${plan.replaced} of them there now`,
       now,
     );
   }
@@ -68,7 +68,7 @@ export class RestoreRun {
   ask(deadline: number, now: number): void {
     this.enter(
       'awaiting-approval',
-      `waits for an approval: ${this.plan?.replaced} namespaces would be replaced`,
+      `waits for an approval: ${counted(this.plan?.replaced ?? 0, 'namespace')} would be replaced`,
       now,
     );
     this.#deadline = deadline;

@@ -1,8 +1,9 @@
 /** How backups, restores and drills read on their pages in the Temporal UI and in a terminal. Markdown; times are UTC. */
-import { bytesText, durationText } from '../amounts.ts';
+import { bytesText, counted, durationText } from '../amounts.ts';
 import { clock, escapeMarkdown, facts, json, paragraphs, type Row, story } from '../page.ts';
 import type { DrillStatus } from './drill.types.ts';
 import type { PlannedNamespace, RestorePhase, RestoreStatus } from './restore.types.ts';
+import { plannedDocuments, plannedTarget } from './restore-view.ts';
 import type { BackupPhase, BackupStatus } from './types.ts';
 
 const SHOWN_ROWS = 20;
@@ -88,7 +89,7 @@ export function restoreDetails(status: RestoreStatus): string {
     wanted(status),
     planList(status),
     status.result &&
-      `${status.result.documents} documents of ${status.result.namespaces} namespaces (${bytesText(status.result.bytes)}) in ${durationText(status.result.ms)}`,
+      `${status.result.documents} documents of ${counted(status.result.namespaces, 'namespace')} (${bytesText(status.result.bytes)}) in ${durationText(status.result.ms)}`,
     story(status.timeline),
   ]);
 }
@@ -115,10 +116,11 @@ function planList({ plan }: RestoreStatus): string | null {
   ]);
 }
 
-function planLine({ from, to, documents, replaces }: PlannedNamespace): string {
+function planLine({ from, to, kind, documents, replaces }: PlannedNamespace): string {
   const name = from === to ? escapeMarkdown(from) : `${escapeMarkdown(from)} as ${escapeMarkdown(to)}`;
-  const replaced = replaces === null ? 'new' : `replaces about ${replaces} documents`;
-  return `- **${name}**: ${documents ?? 'unknown number of'} documents, ${replaced}`;
+  const held = plannedDocuments(kind, documents);
+  const what = kind === 'view' ? 'a view' : kind === 'timeseries' ? held : `${held} documents`;
+  return `- **${name}**: ${what}, ${plannedTarget(kind, replaces)}`;
 }
 
 /** Current details of a drill. */

@@ -147,6 +147,10 @@ function item(
     throw new RestorePlanError(
       `${source} would be renamed to ${JSON.stringify(target)}; DATABASE.COLLECTION is needed`,
     );
+  if (db === 'local' || db === 'config')
+    throw new RestorePlanError(
+      `${source} would be restored to ${target}; ${db} is what a server keeps for itself`,
+    );
   const { options, indexes } = parseMetadata(description);
   const kind = kindOf(description, options);
   const bucketName = `${description.db}.system.buckets.${description.collection}`;

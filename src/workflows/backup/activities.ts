@@ -35,6 +35,14 @@ export const slicing = proxyActivities<BackupActivities>({
   retry: { ...patient, maximumInterval: '10s', maximumAttempts: 6 },
 });
 
+/** Cleaning up after a run that broke off: the next run does it, too, so nobody waits for it for long. */
+export const sweeping = proxyActivities<BackupActivities>({
+  startToCloseTimeout: '1m',
+  scheduleToCloseTimeout: '2m',
+  heartbeatTimeout: '15s',
+  retry: patient,
+});
+
 /** Cleaning up: worth trying for long, but nobody waits for ever. */
 export const tidy = proxyActivities<BackupActivities>({
   startToCloseTimeout: '10m',

@@ -19,7 +19,7 @@ import { BackupRun, drillDue, throttleRefusal } from '../../domain/backup/run.ts
 import type { BackupInput, BackupStatus, BackupSummary } from '../../domain/backup/types.ts';
 import { backupDetails } from '../../domain/backup/view.ts';
 import { milliseconds } from '../../specs/duration.ts';
-import { haul, quick, tidy } from './activities.ts';
+import { haul, quick, sweeping, tidy } from './activities.ts';
 import { holdingJobSource, isInCluster, takeByJob } from './job.ts';
 import * as messages from './messages.ts';
 import type { drill } from './drill.ts';
@@ -146,7 +146,8 @@ async function giveUp(run: BackupRun, error: unknown): Promise<void> {
     return;
   }
   try {
-    await tidy.sweepBackups.executeWithOptions({ summary: 'remove what is unfinished' }, [
+    const cleaning = isInCluster(run.input.policy) ? tidy : sweeping;
+    await cleaning.sweepBackups.executeWithOptions({ summary: 'remove what is unfinished' }, [
       { policy: run.input.policy, workflow: { id: run.identity.id, run: run.identity.run } },
     ]);
   } catch (left) {
