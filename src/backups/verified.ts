@@ -1,6 +1,7 @@
 /** The verified backups of a policy: what each shows, and which one is meant. */
 import type { BackupChoice } from '../domain/backup/restore.types.ts';
 import type { BackupSummary } from '../domain/backup/types.ts';
+import { beforeRestoreId, isBeforeRestore } from '../domain/backup/names.ts';
 import { parseMoment } from '../domain/point-in-time/moment.ts';
 import { listBackups } from '../mongodb/backup/catalog.ts';
 import type { BackupManifest } from '../specs/manifest.ts';
@@ -63,7 +64,8 @@ export async function verifiedBackups(storage: Storage, policy: string): Promise
 
 /** The restore that had this backup made of what it was about to replace; `null` for any other. */
 export function madeBefore({ owner }: Pick<BackupManifest, 'owner'>): string | null {
-  return /^(restore\..+)\.before\/[^/]*$/.exec(owner)?.[1] ?? null;
+  const workflow = owner.split('/')[0] ?? '';
+  return isBeforeRestore(workflow) ? workflow.slice(0, -beforeRestoreId('').length) : null;
 }
 
 /** The backup that is meant. The newest one is never what a restore has replaced: that comes back when it is named. @throws BackupUnknownError with what there is instead */

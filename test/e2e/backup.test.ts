@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import type { Db } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunRef } from '../../src/client/backup.ts';
 import { scheduleOptions } from '../../src/client/backup/schedule-spec.ts';
@@ -267,6 +268,37 @@ describe('a backup', () => {
     );
     const nowhere = join(lab.directory, 'not-mounted');
     expect((await take(lab.policy('nowhere', { directory: nowhere }))).status?.reason).toContain(nowhere);
+  });
+
+  test('of a database that is gone or misspelt is none: it fails, and older backups stay the newest', async () => {
+    const policy = lab.policy('gone', { databases: 'vanishing' });
+    const database = <T>(work: (db: Db) => Promise<T>) =>
+      lab.mongo.use(async (client) => await work(client.db('vanishing')));
+    await database((db) => db.collection('things').insertOne({ a: 1 }));
+    const { status: good } = await take(policy);
+    expect(good?.outcome).toBe('verified');
+    await database((db) => db.dropDatabase());
+    const { status } = await take(policy);
+    expect(status).toMatchObject({ outcome: 'failed', result: null });
+    expect(status?.reason).toMatch(
+      /^the server has no database vanishing, which the policy names; it has .*big.*\. Is it gone, or misspelt\? Older backups stay$/,
+    );
+    const { status: back } = await restored(restoreOf(policy));
+    expect(back).toMatchObject({ outcome: 'restored', plan: { archive: good?.result?.id } });
+    expect(await database((db) => db.collection('things').countDocuments())).toBe(1);
+  });
+
+  test('is throttled by the name of its policy, and no other whose name begins alike', async () => {
+    const ref = await lab.client.backups.run(lab.policy('near-eu', { databases: 'big', spec: slow }), 'ann');
+    await dumping(ref);
+    expect(await lab.client.backups.running('near')).toEqual([]);
+    expect((await lab.client.backups.running('near-eu')).map(({ id }) => id)).toEqual([ref.id]);
+    await lab.client.backups.cancel(ref);
+    await end(ref);
+    await expect(lab.client.backups.cancel(ref)).rejects.toThrow(`${ref.id} has ended already: cancelled`);
+    expect(await lab.client.backups.runs('near-eu')).toMatchObject([
+      { id: ref.id, execution: 'CANCELLED', phase: 'cancelled' },
+    ]);
   });
 
   test('of one server never runs beside another, and a holder that is terminated leaves no lock', async () => {

@@ -42,7 +42,10 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
       nonRetryable: attempt >= FULL_ATTEMPTS,
     });
   }
-  if (name === 'StorageError' && codes.some((code) => REFUSED.has(String(code)) || code === 403)) {
+  if (
+    name === 'StorageError' &&
+    codes.some((code) => REFUSED.has(String(code)) || code === 403 || code === 404)
+  ) {
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.destinationRefused);
   }
   if (codes.length === 0 && causesOf(error).some((each) => each.name === 'CredentialsProviderError')) {

@@ -15,6 +15,8 @@ import { connectForRestore } from '../../mongodb/connect.ts';
 import { previewRestore, restore, type RestoreProgress } from '../../mongodb/restore.ts';
 import { namesIn } from '../../mongodb/restore/collections.ts';
 import type { RestoreItem } from '../../mongodb/restore/plan.ts';
+import { namespaceSelector } from '../../mongodb/dump/listing.ts';
+import { splitNamespace } from '../../mongodb/dump/oplog.ts';
 import { stagingPrefix } from '../../mongodb/staging.ts';
 import type { BackupManifest } from '../../specs/manifest.ts';
 import { dataTime } from '../../backups/verified.ts';
@@ -78,6 +80,7 @@ export async function inspectRestore(
         notes.push('its users and roles are left out; --users brings them back, too');
       if (plan.hasUsersAndRoles && selection.users)
         notes.push('users and roles are merged when everything is restored under its own name');
+      notes.push(...notBackedUp(origin, replaced));
       const pointInTime = await plannedRollForward(opened, rollForward);
       if (pointInTime) notes.push(...notesOn(pointInTime, name, manifest, selection));
       return {
@@ -98,6 +101,17 @@ export async function inspectRestore(
       };
     }),
   );
+}
+
+/** The backup before a restore is one of the policy: what that does not take is replaced for good. */
+function notBackedUp(origin: RestoreOrigin, replaced: readonly PlannedNamespace[]): string[] {
+  if (!('policy' in origin)) return [];
+  const { databases, include, exclude } = origin.policy.spec.source;
+  const takes = namespaceSelector({ ...(databases && { databases }), include, exclude });
+  const lost = replaced.filter(({ to }) => !takes(...splitNamespace(to))).map(({ to }) => to);
+  if (lost.length === 0) return [];
+  const shown = lost.slice(0, 10).join(', ') + (lost.length > 10 ? `, and ${lost.length - 10} more` : '');
+  return [`the policy does not back up ${shown}: what is there now cannot be had back afterwards`];
 }
 
 /** Without slices the data is of an earlier time than was asked for, which nobody should find out afterwards. */

@@ -1,9 +1,13 @@
 /** The work of the activity that makes a backup: the dump, with the policy's settings. */
-import { DRILL_PREFIX } from '../../domain/backup/names.ts';
+import { ApplicationFailure } from '@temporalio/common';
+import type { MongoClient } from 'mongodb';
+import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
+import { DRILL_PREFIX, isBeforeRestore } from '../../domain/backup/names.ts';
 import type { BackupSummary } from '../../domain/backup/types.ts';
 import { type BackupProgress, createBackup } from '../../mongodb/backup.ts';
 import { connectToOneServer } from '../../mongodb/connect.ts';
 import { sweepRuns } from '../../mongodb/backup/catalog.ts';
+import { listCollections } from '../../mongodb/dump/listing.ts';
 import type { Throttle } from '../../mongodb/throttle.ts';
 import { summaryOf } from '../../backups/verified.ts';
 import type { Report } from './context.ts';
@@ -11,14 +15,18 @@ import { openStorage, resolveKey, type SettingsSource } from '../../backups/sett
 import { withMongo } from './source.ts';
 import type { TakeInput } from './types.ts';
 
+/** What every server has. */
+const SERVERS_OWN = new Set(['admin', 'config', 'local']);
+
 export async function takeBackup(
-  { policy, id, workflow }: TakeInput,
+  input: TakeInput,
   from: SettingsSource & { version: string },
   signal: AbortSignal,
   report: Report,
   /** Set to the policy's limit here; may be changed while the dump runs. */
   throttle: Throttle,
 ): Promise<BackupSummary> {
+  const { policy, id, workflow } = input;
   const { source, destination, compression, throttle: limit } = policy.spec;
   throttle.megabytesPerSecond = limit?.mbPerSecond;
   const key = await resolveKey(policy, from);
@@ -27,8 +35,9 @@ export async function takeBackup(
     const manifest = await withMongo(
       source.uriFrom,
       from,
-      (client) =>
-        createBackup(client, storage, {
+      async (client) => {
+        await assertNotEmpty(client, input);
+        return await createBackup(client, storage, {
           policy: policy.metadata.name,
           owner: `${workflow.id}/${workflow.run}`,
           id,
@@ -42,13 +51,45 @@ export async function takeBackup(
           include: source.include,
           // What a killed drill has left is no data.
           exclude: [...source.exclude, `${DRILL_PREFIX}*`],
-        }),
+        });
+      },
       connectToOneServer,
     );
     return summaryOf(manifest, storage.location);
   } finally {
     await storage.close();
   }
+}
+
+/**
+ * A database that is gone or misspelt must not make a backup: it would be the newest verified one, and retention would let
+ * go of those that hold the data. Before a restore it is what is there that counts.
+ */
+async function assertNotEmpty(client: MongoClient, { policy, workflow }: TakeInput): Promise<void> {
+  const { databases, include, exclude } = policy.spec.source;
+  const listed = await client.db('admin').command({ listDatabases: 1, nameOnly: true });
+  const there = (listed['databases'] as { name: string }[]).map(({ name }) => name);
+  const gone = (databases ?? []).filter((name) => !there.includes(name));
+  if (gone.length > 0 && (gone.length === databases?.length || !isBeforeRestore(workflow.id)))
+    throw emptySource(`has no database ${gone.join(', ')}, which the policy names`, there);
+  const found = await listCollections(client, {
+    ...(databases === null ? {} : { databases }),
+    include,
+    exclude: [...exclude, `${DRILL_PREFIX}*`],
+  });
+  const own =
+    databases === null && include.length === 0 ? found.filter(({ db }) => !SERVERS_OWN.has(db)) : found;
+  if (own.length === 0) throw emptySource('holds nothing that the policy takes', there);
+}
+
+function emptySource(what: string, there: string[]): ApplicationFailure {
+  const instead = there
+    .filter((name) => !SERVERS_OWN.has(name) && !name.startsWith(DRILL_PREFIX))
+    .slice(0, 20);
+  return ApplicationFailure.nonRetryable(
+    `the server ${what}; it has ${instead.join(', ') || 'none at all'}. Is it gone, or misspelt? Older backups stay`,
+    BACKUP_FAILURE.sourceEmpty,
+  );
 }
 
 /** Another run of the policy may be at work by now, or may be what this one had waited for: only its own goes. */

@@ -12,6 +12,8 @@ export const BACKUP_FAILURE = {
   settingMissing: 'SettingMissing',
   /** Credentials are refused, or privileges are missing. Not retryable. */
   sourceRefused: 'SourceRefused',
+  /** What the policy names is not there: an empty backup is none. Not retryable. */
+  sourceEmpty: 'SourceEmpty',
   destinationRefused: 'DestinationRefused',
   destinationFull: 'DestinationFull',
   /** The Job of a `destination.job` did not make a backup; the message has the container's own reason. Not retryable. */

@@ -10,6 +10,8 @@ export const BACKUP_WORKFLOW = {
 /** Databases with this prefix are a drill's scratch place: made, compared and dropped by it, never backed up. */
 export const DRILL_PREFIX = 'slipway_drill_';
 
+const BEFORE = '.before';
+
 /** Id of the Schedule of a policy, and the first part of the ids of its runs. */
 export function backupScheduleId(policy: string): string {
   return `backup.${policy}`;
@@ -26,6 +28,15 @@ export function restoreId(source: string, at: Date): string {
 
 export function drillId(policy: string, backup: string): string {
   return `drill.${policy}.${backup}`;
+}
+
+/** Id of the backup that a restore has made of what it is about to replace. */
+export function beforeRestoreId(restore: string): string {
+  return `${restore}${BEFORE}`;
+}
+
+export function isBeforeRestore(workflow: string): boolean {
+  return workflow.endsWith(BEFORE);
 }
 
 /** Id of the workflow that stores slices of the oplog for a policy. */

@@ -15,7 +15,7 @@ import {
 } from '@temporalio/workflow';
 import type { InspectInput, RestoreWork } from '../../activities/backup/types.ts';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
-import { BACKUP_WORKFLOW } from '../../domain/backup/names.ts';
+import { BACKUP_WORKFLOW, beforeRestoreId } from '../../domain/backup/names.ts';
 import type { RestoreInput, RestoreStatus } from '../../domain/backup/restore.types.ts';
 import { restoreDetails } from '../../domain/backup/view.ts';
 import { decisionRefusal, RestoreRun } from '../../domain/backup/restore-run.ts';
@@ -133,7 +133,7 @@ async function backUpBefore(run: RestoreRun): Promise<void> {
     Date.now(),
   );
   const { result } = await executeChild<typeof backup>(BACKUP_WORKFLOW.backup, {
-    workflowId: `${run.id}.before`,
+    workflowId: beforeRestoreId(run.id),
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     args: [{ policy, trigger: 'before-restore', starter: run.input.starter, locked: true }],
     staticSummary: `backup of ${policy.metadata.name} before ${run.id}`,
