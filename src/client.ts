@@ -50,6 +50,7 @@ export interface CommandOptions {
   updateId?: string;
 }
 
+/** The commands of releases. Every method ends in time; whatever it throws is a {@link SlipwayError}, or a bug. */
 export class SlipwayClient {
   /** Address of Temporal, for messages. */
   readonly address: string;

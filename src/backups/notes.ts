@@ -21,6 +21,7 @@ export async function hold(storage: Storage, id: string, note: HoldNote): Promis
   await storage.write(holdName(id, note.claimant), JSON.stringify(note), { replace: true });
 }
 
+/** Lets retention go again. One that is not there is no error. */
 export async function releaseHold(storage: Storage, id: string, claimant: string): Promise<void> {
   await storage.delete(holdName(id, claimant));
 }
@@ -44,6 +45,7 @@ export async function activeHolds(storage: Storage, clocks: readonly Clock[]): P
   return holds;
 }
 
+/** Name of the record of the last drill, beside the archive. */
 export function drillRecordName(backup: string): string {
   return `${backup}.drill.json`;
 }

@@ -42,6 +42,7 @@ export function momentOf({ consistency }: BackupManifest): Moment | undefined {
   return consistency.kind === 'oplog' ? consistency.to : undefined;
 }
 
+/** Backups that slices can go on from: those that show one moment. */
 export function basesOf(manifests: readonly BackupManifest[]): Base[] {
   return manifests.flatMap((manifest) => {
     const at = momentOf(manifest);
@@ -59,6 +60,7 @@ interface SliceGap {
   noticedAt: string;
 }
 
+/** What a policy's slices of the oplog reach, together with its verified backups. */
 export interface Reach {
   slices: number;
   /** The newest moment that is in a slice; `null`: there are none. */

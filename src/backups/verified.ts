@@ -22,6 +22,7 @@ function isoSeconds(seconds: number): string {
   return new Date(seconds * 1_000).toISOString();
 }
 
+/** How the data belongs together, in words; times are ISO 8601. */
 export function consistencyText({ consistency }: BackupManifest): string {
   switch (consistency.kind) {
     case 'snapshot':
@@ -33,6 +34,7 @@ export function consistencyText({ consistency }: BackupManifest): string {
   }
 }
 
+/** What histories and lists keep of a manifest; durations in milliseconds. */
 export function summaryOf(manifest: BackupManifest, location: string): BackupSummary {
   const { id, archive, namespaces, documents, bytes, startedAt, storedAt, verifiedAt, warnings } = manifest;
   return {

@@ -31,12 +31,14 @@ interface VolumeFile {
   modified: number;
 }
 
+/** Something on the claim that has a manifest. */
 export type VolumeEntry =
   | { id: string; state: 'verified'; manifest: JobBackup }
   /** The manifest is there, its archive is not, or has another size. */
   | { id: string; state: 'damaged'; manifest: JobBackup; reason: string }
   | { id: string; state: 'invalid'; reason: string };
 
+/** What a short Job saw on the claim, at one moment. */
 export interface Volume {
   location: string;
   files: ReadonlyMap<string, VolumeFile>;
@@ -47,6 +49,7 @@ export interface Volume {
   clock: number;
 }
 
+/** The claim, as messages name it. */
 export function claimText(policy: BackupPolicy): string {
   const { namespace, pvc } = jobOf(policy);
   return `PVC ${namespace}/${pvc}`;
@@ -217,6 +220,7 @@ function inBatches(all: readonly StoredArchive[]): StoredArchive[][] {
   return Array.from({ length: count }, (_, i) => all.slice(i * BATCH, (i + 1) * BATCH));
 }
 
+/** What reading one archive to its end has shown. */
 export interface Checked {
   backup: string;
   whole: boolean;

@@ -21,6 +21,7 @@ export interface Api {
   raw<T>(timeoutMs: number, call: () => Promise<T>): Promise<T>;
 }
 
+/** Binds a raw client to its settings. */
 export function apiOf(client: Client, settings: Api['settings']): Api {
   const raw = <T>(timeoutMs: number, call: () => Promise<T>): Promise<T> =>
     client.connection.withDeadline(Date.now() + timeoutMs, call);

@@ -14,6 +14,7 @@ export function attribute(info: Pick<Info, 'typedSearchAttributes'>, name: Attri
   return info.typedSearchAttributes.get(defineSearchAttributeKey(name, 'KEYWORD')) ?? null;
 }
 
+/** Search attributes as the SDK takes them; those without a value are left out. */
 export function attributePairs(values: Announcement['searchAttributes']): SearchAttributePair[] {
   return SEARCH_ATTRIBUTES.flatMap((name) => {
     const value = values[name];

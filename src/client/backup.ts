@@ -29,6 +29,11 @@ import { applySlices, pauseSlices, resumeSlices, stopSlices, viewSlices } from '
 export type { RunView } from './backup/run-view.ts';
 export type { ListedRun, RunRef } from './backup/runs.ts';
 
+/**
+ * The commands of policies, backups, restores and drills. Every method ends in time; whatever it throws is a
+ * {@link SlipwayError}, or a bug. Those that name a policy throw `no-policy` when it is not applied, those that look at a
+ * run or decide on it `no-run`.
+ */
 export class BackupClient {
   readonly #api: Api;
 

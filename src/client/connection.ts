@@ -18,6 +18,7 @@ const RECONNECT = {
 /** gRPC status codes, see https://grpc.io/docs/guides/status-codes/. */
 const GRPC = { notFound: 5, permissionDenied: 7, unavailable: 14, unauthenticated: 16 } as const;
 
+/** What overrides the standard profiles and variables of Temporal. */
 export interface ConnectOptions {
   /** Profile in the TOML file; TEMPORAL_PROFILE or `default` when not given. */
   profile?: string;
@@ -33,6 +34,7 @@ export interface ConnectOptions {
   identity?: string;
 }
 
+/** Where Temporal is, once profile, variables and options are put together. */
 export interface ConnectSettings {
   address: string;
   /** Where the address came from, for messages. */

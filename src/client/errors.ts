@@ -1,6 +1,7 @@
 /** What can go wrong when a release is asked for something; every message is a sentence for the person who asked. */
 import type { Phase } from '../domain/release/types.ts';
 
+/** What programs tell errors apart by; the exit codes of the CLI follow from it. */
 export type SlipwayErrorCode =
   | 'unreachable'
   | 'bad-setting'

@@ -5,6 +5,7 @@ export const TASK_QUEUE = 'slipway';
 /** Task queue of activities that only watch, for hours, so that they never take a slot from a rollback. */
 export const WATCH_TASK_QUEUE = 'slipway-watch';
 
+/** Workflow types of releases, as Temporal knows them. */
 export const WORKFLOW = { release: 'release', queue: 'releaseQueue' } as const;
 
 /** The id is the lock: one release at a time for a workload. */

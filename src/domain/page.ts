@@ -13,6 +13,7 @@ export function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim();
 }
 
+/** What and its value; `null` leaves the row out. */
 export type Row = [string, string | null];
 
 /** A list, since the Temporal UI sets the cells of tables without a gap. */

@@ -10,6 +10,7 @@ import { type CallOptions, Requests, type RequestsOptions } from './requests.ts'
 
 export type { CallOptions, RequestRecord } from './requests.ts';
 
+/** One API server. Every method throws {@link KubeError}, or the reason of its signal. */
 export class KubeClient {
   readonly connection: Connection;
   readonly #requests: Requests;

@@ -4,11 +4,13 @@ import type { Agent } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions, type RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 
+/** What one request proves itself with. */
 export interface Credentials {
   headers: Record<string, string>;
   agent: Agent;
 }
 
+/** An API server and the way to it. */
 export interface Connection {
   /** Base URL of the API server. */
   readonly server: URL;
@@ -22,6 +24,7 @@ export interface Connection {
   close(): void;
 }
 
+/** Which kubeconfig and which of its contexts. */
 export interface ConnectionOptions {
   /** Path of a kubeconfig; otherwise KUBECONFIG, ~/.kube/config or the pod's service account. */
   kubeconfig?: string;

@@ -18,6 +18,7 @@ interface KubeErrorInit {
   cause?: unknown;
 }
 
+/** Whatever went wrong between us and the API server. */
 export class KubeError extends Error {
   override readonly name = 'KubeError';
   /** HTTP status, 0 when no answer came. */

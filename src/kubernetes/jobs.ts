@@ -55,6 +55,7 @@ export async function ensureJob(
   return job?.metadata.annotations?.[RUN_ANNOTATION] === annotations[RUN_ANNOTATION] ? job : null;
 }
 
+/** Jobs with all of these labels. Throws KubeError. */
 export async function listJobs(
   client: KubeClient,
   namespace: string,
@@ -67,6 +68,7 @@ export async function listJobs(
   return (await client.list<Job>(JOBS, namespace, { labelSelector, signal })).items;
 }
 
+/** The pods that a Job controls, also those that have ended. Throws KubeError. */
 export async function podsOf(client: KubeClient, job: Job, signal?: AbortSignal): Promise<Pod[]> {
   const { namespace, uid } = job.metadata;
   const { items } = await client.list<Pod>(PODS, namespace, { labelSelector: selectorOf(job), signal });

@@ -4,6 +4,7 @@ import { connect, type ConnectionOptions } from './connection.ts';
 import { NamespaceCaches } from './namespace-cache.ts';
 import type { RequestsOptions } from './requests.ts';
 
+/** One cluster, as a process works with it. */
 export interface Kube {
   client: KubeClient;
   caches: NamespaceCaches;
@@ -18,6 +19,7 @@ export async function openKube(
   return kubeOf(new KubeClient({ ...options, connection: await connect(options) }));
 }
 
+/** The same over a client that is there already. */
 export function kubeOf(client: KubeClient): Kube {
   const caches = new NamespaceCaches({ client });
   return {

@@ -49,6 +49,7 @@ interface WatchEvent<T> {
   object: T;
 }
 
+/** Begins at once and goes on until `stop`. */
 export class ListWatch<T extends KubeObject> {
   readonly #options: ListWatchOptions<T>;
   readonly #timing: ListWatchTiming;

@@ -21,6 +21,7 @@ interface NamespaceCachesOptions {
   timing?: Partial<ListWatchTiming>;
 }
 
+/** The copies of all namespaces in which somebody waits. */
 export class NamespaceCaches {
   readonly #options: NamespaceCachesOptions;
   readonly #caches = new Map<string, { cache: NamespaceCache; users: number; idle?: NodeJS.Timeout }>();
@@ -79,6 +80,7 @@ interface NamespaceLease extends Disposable {
   readonly cache: NamespaceCache;
 }
 
+/** The copy of one namespace. */
 export class NamespaceCache {
   readonly #deployments: ListWatch<Deployment>;
   readonly #replicaSets: ListWatch<ReplicaSet>;

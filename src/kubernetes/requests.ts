@@ -7,6 +7,7 @@ import { readAll, send } from './http.ts';
 
 type Verb = 'get' | 'list' | 'watch' | 'patch' | 'create' | 'delete';
 
+/** One request that was sent, for metrics. */
 export interface RequestRecord {
   verb: Verb;
   /** Last collection in the path, e.g. `deployments`. */
@@ -16,6 +17,7 @@ export interface RequestRecord {
   durationMs: number;
 }
 
+/** Bounds of a call; 20 s, four attempts by default. */
 export interface CallOptions {
   query?: Record<string, string | number | boolean | undefined>;
   /** Cancels waiting. A write that is already on its way is awaited, so that nobody acts on a state it may yet change. */
@@ -47,6 +49,7 @@ const ATTEMPTS = 4;
 /** A longer wish of the API server is passed on to the caller instead of being slept through. */
 const MAX_RETRY_AFTER_MS = 5_000;
 
+/** How calls are made; what they mean is the business of {@link KubeClient}. */
 export class Requests {
   readonly #connection: Connection;
   readonly #userAgent: string;

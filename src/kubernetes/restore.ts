@@ -9,6 +9,7 @@ import type { Target } from '../domain/workload/types.ts';
 import type { KubeClient } from './client.ts';
 import { decideAndPatch } from './workload.ts';
 
+/** What was put back, or with `dryRun` would be. */
 export interface Restored {
   target: Target;
   /** The release that was undone. */

@@ -18,6 +18,7 @@ interface WriteOptions {
   glimpse?: Deployment | undefined;
 }
 
+/** What a decision has come to; `deployment` is the object after it. */
 export type Written =
   | { result: 'patched'; deployment: Deployment }
   | { result: 'nothing' | 'stale'; deployment: Deployment };

@@ -82,6 +82,7 @@ const job = fields({
   }).prefault({}),
 });
 
+/** `spec.destination`. */
 export const destination = fields({
   directory: path('a directory of the worker').optional(),
   s3: s3.optional(),

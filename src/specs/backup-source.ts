@@ -34,6 +34,7 @@ const uriSecret = fields({
   }
 });
 
+/** Where a connection string is found. */
 export const uriFrom = fields({
   env: environmentVariable().optional(),
   secret: uriSecret.optional(),
@@ -61,6 +62,7 @@ const databases = z
     }
   });
 
+/** `spec.source`. */
 export const source = fields({
   uriFrom: uriFrom.describe('Where the worker finds the connection string; never the string itself.'),
   databases: databases.nullable().default(null),

@@ -4,6 +4,7 @@
  */
 import type { Duration } from './duration.ts';
 
+/** What is backed up, when, where to, and how long it is kept. */
 export interface BackupPolicy {
   apiVersion: 'slipway/v1';
   kind: 'BackupPolicy';
@@ -67,8 +68,10 @@ export interface UriSecret {
 /** When backups run: once a local day, or by a cron expression of five fields. `timezone` is an IANA name. */
 export type BackupScheduleSpec = { at: string; timezone: string } | { cron: string; timezone: string };
 
+/** Exactly one place. */
 export type Destination = { directory: string } | { s3: S3Destination } | { job: JobDestination };
 
+/** A place in an S3 bucket. `prefix` has no slash at either end. */
 export interface S3Destination {
   /** `null`: AWS itself. */
   endpoint: string | null;
@@ -82,6 +85,7 @@ export interface S3Destination {
   credentialsFrom: S3Credentials | null;
 }
 
+/** Names of what holds the keys, never the keys. */
 export type S3Credentials =
   | { env: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } }
   | { secret: { namespace: string; name: string; accessKeyIdKey: string; secretAccessKeyKey: string } };

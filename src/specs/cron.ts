@@ -6,6 +6,7 @@ interface CronField {
   restricted: boolean;
 }
 
+/** A parsed expression; values as crontab(5) numbers them. */
 export interface CronFields {
   minute: CronField;
   hour: CronField;

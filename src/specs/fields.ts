@@ -98,6 +98,7 @@ export function wholeNumber(min: number, max: number) {
   return z.int(error).min(min, error).max(max, error);
 }
 
+/** true or false; YAML 1.1's yes and no are answered with what to write. */
 export function flag() {
   return z.boolean(allowed('true or false', yesNo));
 }

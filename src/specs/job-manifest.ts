@@ -26,6 +26,7 @@ const jobManifestSchema = z.strictObject({
   tool: z.string(),
 });
 
+/** A manifest of a Job's backup that was read and found valid. */
 export type JobBackup = z.infer<typeof jobManifestSchema>;
 
 /**

@@ -29,6 +29,7 @@ const manifestNamespace = z.strictObject({
   indexes: z.array(z.string()),
 });
 
+/** Version 1. A field that is added must be optional: manifests that are there stay readable. */
 export const manifestSchema = z.strictObject({
   kind: z.literal('slipway-backup'),
   version: z.literal(1),
@@ -64,6 +65,7 @@ export const manifestSchema = z.strictObject({
   toolVersion: z.string(),
 });
 
+/** A manifest that was read and found valid. */
 export type BackupManifest = z.infer<typeof manifestSchema>;
 
 /**

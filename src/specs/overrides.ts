@@ -1,6 +1,7 @@
 /** Flags over the file: what a pipeline gives with each run. */
 import { formatPath, SpecError } from './errors.ts';
 
+/** What flags say over the file. */
 export interface Overrides {
   /** In place of `spec.image`. */
   image?: string | undefined;

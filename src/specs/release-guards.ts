@@ -67,6 +67,7 @@ const pods = z
     'Health of the new pods. Absent or true: each must be Ready within 10m, without a single restart. false: not watched.',
   );
 
+/** `spec.guards`. */
 export const guards = fields({
   alerts,
   pods,

@@ -110,6 +110,7 @@ const rolling = fields({
   }
 });
 
+/** `spec.strategy`: exactly one of canary and rolling. */
 export const strategy = fields(
   {
     canary: canary.exactOptional().describe('Some pods first, then more, then all.'),

@@ -7,6 +7,7 @@ import type { Duration } from './duration.ts';
 /** Pods to move, as an absolute number or a share of the replicas (`25%`), as in apps/v1. */
 export type IntOrPercent = number | string;
 
+/** One change of one workload. */
 export interface Release {
   apiVersion: 'slipway/v1';
   kind: 'Release';
@@ -31,8 +32,10 @@ export interface ReleaseBody {
 
 type Strategy = { canary: { steps: Step[] } } | { rolling: Rolling };
 
+/** One stage of a canary: a share of the pods, a wait, or a gate. */
 export type Step = { weight: number } | { bake: Duration } | { gate: GateSpec };
 
+/** A point where people decide. */
 export interface GateSpec {
   name: string;
   /** Approvals by different people that open the gate. */
@@ -52,6 +55,7 @@ interface Rolling {
   pauseAt: string[];
 }
 
+/** What is watched the whole way; any of them hauls the release back. */
 export interface Guards {
   /** Alerts that haul the release back: every label named must have one of its values. `null`: no alert does. */
   alerts: { match: Record<string, string[]> } | null;
@@ -61,6 +65,7 @@ export interface Guards {
   deadline: Duration;
 }
 
+/** When a new pod speaks against its version. */
 export interface PodGuard {
   /** A new pod that is not Ready this long after its creation fails the release. */
   readyWithin: Duration;

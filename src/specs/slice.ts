@@ -36,6 +36,7 @@ const sliceManifestSchema = z.strictObject({
   toolVersion: z.string(),
 });
 
+/** A slice's manifest that was read and found valid. */
 export type SliceManifest = z.infer<typeof sliceManifestSchema>;
 
 /**

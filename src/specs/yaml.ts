@@ -24,6 +24,7 @@ interface Place {
   column: number;
 }
 
+/** A document, and where in its text things stand. */
 export interface ReadDocument {
   /** Plain JSON data. */
   value: unknown;

@@ -18,9 +18,11 @@ export const promote = defineUpdate<ReleaseStatus, [PersonCommand]>('promote');
 export const abort = defineUpdate<ReleaseStatus, [PersonCommand]>('abort');
 /** Haul back in favour of another release; sent by the release queue. */
 export const supersede = defineSignal<[PersonCommand]>('supersede');
+/** An alert about the workload; a release that it does not concern ignores it. */
 export const alert = defineSignal<[AlertNotice]>('alert');
 export const status = defineQuery<ReleaseStatus>('status');
 
 /** Waiting releases of one workload (workflow `releaseQueue`): started with `enqueue` as update-with-start. */
 export const enqueue = defineUpdate<QueueStatus, [EnqueueCommand]>('enqueue');
+/** Who stands in line. */
 export const queued = defineQuery<QueueStatus>('queued');

@@ -2,6 +2,7 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { condition } from '@temporalio/workflow';
 
+/** The search attribute by which lists are filtered. */
 export const PHASE = defineSearchAttributeKey('SlipwayPhase', SearchAttributeType.KEYWORD);
 
 /** Shows the state now and whenever it changes, as long as the workflow runs. */

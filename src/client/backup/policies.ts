@@ -16,6 +16,7 @@ import { scheduleOptions } from './schedule-spec.ts';
 
 const ID_PREFIX = backupScheduleId('');
 
+/** A policy as the list of Schedules shows it. Times are ISO 8601. */
 export interface ListedPolicy {
   name: string;
   paused: boolean;
@@ -26,6 +27,7 @@ export interface ListedPolicy {
   recent: { at: string; id: string }[];
 }
 
+/** A policy with its Schedule: what it says, what runs, what was missed. */
 export interface DescribedPolicy extends ListedPolicy {
   policy: BackupPolicy;
   running: string[];
@@ -66,6 +68,7 @@ export async function applySchedule(api: Api, policy: BackupPolicy): Promise<App
   });
 }
 
+/** Policies that are applied, by name. */
 export async function listPolicies(api: Api): Promise<ListedPolicy[]> {
   return await api.call(SERVER_MS, async () => {
     const found: ListedPolicy[] = [];

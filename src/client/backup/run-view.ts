@@ -8,6 +8,7 @@ import { isTransient } from '../connection.ts';
 import { SlipwayError } from '../errors.ts';
 import { lockHolders } from './runs.ts';
 
+/** A backup, restore or drill as it is seen from outside. */
 export interface RunView<Status> {
   id: string;
   run: string;
@@ -22,6 +23,7 @@ export interface RunView<Status> {
   waitsFor: string[];
 }
 
+/** How a run is followed; times in milliseconds. `pollMs` is the pause between two looks, 1,000 by default. */
 export interface RunFollow<Status> {
   onView?: (view: RunView<Status>) => void;
   timeoutMs?: number;
@@ -35,6 +37,7 @@ interface PendingActivity {
   lastFailure?: { message?: string | null } | null;
 }
 
+/** Throws {@link SlipwayError} `no-run` when there is none of this id. */
 export async function viewRun<Status>(
   api: Api,
   ref: { id: string; run?: string | null },
@@ -104,6 +107,10 @@ function progressOf({ heartbeatDetails }: PendingActivity): TransferProgress | n
   }
 }
 
+/**
+ * Follows a run to its end, and gives how it is when the time is over or the signal aborted. A server that is away
+ * ends no wait.
+ */
 export async function followRun<Status>(
   api: Api,
   ref: { id: string; run: string | null },

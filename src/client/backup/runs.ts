@@ -9,6 +9,7 @@ import { isTransient, messageOf, plainError } from '../connection.ts';
 import { NoAnswer, Refused, SlipwayError } from '../errors.ts';
 import { POLICY, STARTER } from './schedule-spec.ts';
 
+/** Names a run of a workflow; `run: null` means the latest of its id. */
 export interface RunRef {
   id: string;
   run: string | null;

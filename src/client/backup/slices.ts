@@ -40,10 +40,12 @@ export async function stopSlices(api: Api, policy: string, by: string): Promise<
   await signal(api, policy, 'stop', { by });
 }
 
+/** Lets it rest once the slice under way is stored. One that does not run is no error. */
 export async function pauseSlices(api: Api, policy: string, rest: Rest): Promise<void> {
   await signal(api, policy, 'pause', rest);
 }
 
+/** Ends a rest. One that does not run is no error. */
 export async function resumeSlices(api: Api, policy: string, by: string): Promise<void> {
   await signal(api, policy, 'resume', { by });
 }

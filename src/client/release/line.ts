@@ -21,6 +21,7 @@ export async function waitingReleases(
   return (await askLine(api, releaseQueueId(namespace, name)))?.waiting ?? null;
 }
 
+/** Whether there is a line at the moment; somebody may stand in it. */
 export async function lineRuns(api: Api, namespace: string, name: string): Promise<boolean> {
   const info = await describe(api, releaseQueueId(namespace, name));
   return info?.status.name === 'RUNNING';

@@ -11,6 +11,7 @@ const LIST_LIMIT = 1_000;
 /** Results are read one call each; so many at a time. */
 const RESULTS_AT_ONCE = 8;
 
+/** A release as the index has it. Times are ISO 8601. */
 export interface ListedRelease {
   id: string;
   run: string;
@@ -28,6 +29,7 @@ export interface ListedRelease {
   finishedAt: string | null;
 }
 
+/** A release with its end, read from its result. */
 export interface PastRelease extends ListedRelease {
   outcome: Outcome | null;
   /** Preflight did not let it begin. */
@@ -37,6 +39,7 @@ export interface PastRelease extends ListedRelease {
   durationMs: number;
 }
 
+/** Which releases; all that is given must fit. */
 export interface ListFilter {
   phase?: Phase;
   namespace?: string;

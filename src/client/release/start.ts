@@ -21,6 +21,7 @@ const KEY_LIMIT = 200;
 
 export type OnConflict = 'fail' | 'queue' | 'supersede';
 
+/** A release to start, and what to do when another is under way. */
 export interface StartRequest {
   input: ReleaseInput;
   /** When another release of the workload runs: refuse, stand in line, or haul that one back first. */
@@ -29,6 +30,7 @@ export interface StartRequest {
   requestId?: string;
 }
 
+/** How to find the release again, and whether it is new. */
 export interface Started extends ReleaseRef {
   /** A release with the same key was there already; nothing was started. */
   attached: boolean;

@@ -9,6 +9,7 @@ import { grpcDetails, isTransient } from '../connection.ts';
 import { NoRelease } from '../errors.ts';
 import { statusWithoutRun } from './status-without-run.ts';
 
+/** How the workflow itself ended, as Temporal has it. */
 export type Execution = 'running' | 'completed' | 'cancelled' | 'terminated' | 'failed' | 'timed-out';
 
 export interface ReleaseView {
@@ -111,6 +112,7 @@ async function viewUnnaturalEnd(
   };
 }
 
+/** Asks a worker. Throws the errors of the SDK, also when no worker answers in time. */
 export async function queryStatus(api: Api, id: string, run?: string): Promise<ReleaseStatus> {
   return await api.raw(QUERY_MS, () => api.client.workflow.getHandle(id, run).query<ReleaseStatus>('status'));
 }
@@ -138,6 +140,10 @@ export function phaseOf(info: Pick<Info, 'typedSearchAttributes'>): Phase | null
   return attribute(info, 'SlipwayPhase') as Phase | null;
 }
 
+/**
+ * The outcome by the index: `null` while it runs; a workflow that ended without saying one counts as aborted or
+ * failed.
+ */
 export function outcomeOf(info: Info): Outcome | null {
   const execution = executionOf(info);
   if (execution === 'running') return null;

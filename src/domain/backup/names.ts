@@ -22,10 +22,12 @@ export function backupRunId(policy: string, at: Date): string {
   return `${backupScheduleId(policy)}-${seconds(at)}Z`;
 }
 
+/** Id of a restore from a policy or archive, begun at a time: `restore.shop-2026-11-23T09:15:30Z`. */
 export function restoreId(source: string, at: Date): string {
   return `restore.${source}-${seconds(at)}Z`;
 }
 
+/** Id of a drill: one at a time for a backup. */
 export function drillId(policy: string, backup: string): string {
   return `drill.${policy}.${backup}`;
 }

@@ -14,6 +14,7 @@ import type { TimelineEntry } from '../timeline.ts';
 
 const KEPT_FAILURES = 100;
 
+/** The state of one restore and every transition of it. Times come in as `now`, milliseconds since the epoch. */
 export class RestoreRun {
   readonly input: RestoreInput;
   readonly id: string;

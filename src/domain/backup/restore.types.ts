@@ -59,6 +59,7 @@ export interface PlannedNamespace {
   replaces: number | null;
 }
 
+/** What a restore would do, before anything is touched. */
 export interface RestorePlan {
   /** Id of the backup, or the path of a file; and a digest of what the plan would do: approvals are bound to it. */
   archive: string;
@@ -93,6 +94,7 @@ export interface PlannedRollForward {
   lastEntry: string | null;
 }
 
+/** What a restore has brought back; `bytes` of BSON, `ms` milliseconds. */
 export interface RestoreResult {
   archive: string;
   namespaces: number;
@@ -101,6 +103,7 @@ export interface RestoreResult {
   ms: number;
 }
 
+/** The decision of a person, bound to the plan that was shown. */
 export interface RestoreApproval {
   /** `plan.digest`. */
   plan: string;
@@ -108,6 +111,7 @@ export interface RestoreApproval {
   why: string;
 }
 
+/** Answer of the query `status` and of every Update, and the result of the workflow. */
 export interface RestoreStatus {
   id: string;
   run: string;

@@ -45,6 +45,7 @@ export interface RetentionInput {
   clocks: readonly Clock[];
 }
 
+/** What becomes of one backup, and why. */
 export interface Verdict {
   id: string;
   verdict: 'keep' | 'delete';

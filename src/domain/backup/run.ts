@@ -24,6 +24,7 @@ interface RunIdentity {
   scheduledAt: number;
 }
 
+/** The state of one backup and every transition of it. Times come in as `now`, milliseconds since the epoch. */
 export class BackupRun {
   readonly input: BackupInput;
   readonly identity: RunIdentity;

@@ -40,6 +40,7 @@ export interface BackupSummary {
   warnings: string[];
 }
 
+/** What retention has done at a destination. */
 export interface PruneSummary {
   kept: number;
   deleted: string[];
@@ -49,12 +50,14 @@ export interface PruneSummary {
   slices?: SlicePrune;
 }
 
+/** What retention has made of slices: how many stay, how many went, and where the line was drawn. */
 export interface SlicePrune {
   kept: number;
   deleted: number;
   reason: string;
 }
 
+/** Answer of the query `status` and of every Update, and the result of the workflow. */
 export interface BackupStatus {
   id: string;
   run: string;

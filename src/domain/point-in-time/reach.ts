@@ -28,6 +28,7 @@ export interface ReachableRange {
   to: Moment;
 }
 
+/** A backup, and the slices that lead from it to the moment that is wanted. */
 export interface Recovery<S extends Stretch = Stretch> {
   base: Base;
   /** In the order in which they are replayed; those that only repeat others are left out. */
@@ -80,6 +81,7 @@ function refusal(
   return `${momentLabel(target)} cannot be reached: ${why}; ${there}${instead}`;
 }
 
+/** A range in words, in UTC. */
 export function rangeText({ from, to }: Pick<ReachableRange, 'from' | 'to'>): string {
   return `${momentClock(from)} to ${momentClock(to)}`;
 }

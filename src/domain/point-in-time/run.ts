@@ -18,6 +18,7 @@ const KEPT_GAPS = 20;
 /** For a policy that no longer says how often: until the workflow is told to stop. */
 const DEFAULT_EVERY_MS = 60_000;
 
+/** The state of the workflow that stores slices, and every transition of it. `now` is milliseconds since the epoch. */
 export class SlicesRun {
   readonly id: string;
   readonly run: string;

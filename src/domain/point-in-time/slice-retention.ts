@@ -16,6 +16,7 @@ interface SliceRetentionInput {
   clocks: readonly Clock[];
 }
 
+/** What becomes of a policy's slices. */
 export interface SliceVerdict {
   /** Ids of the slices that no kept backup needs. */
   delete: string[];

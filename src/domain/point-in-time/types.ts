@@ -22,6 +22,7 @@ export interface SliceReport {
   } | null;
 }
 
+/** Who let it rest, and why. */
 export interface Rest {
   by: string;
   why: string;
@@ -36,6 +37,7 @@ export interface SlicesInput {
   carried: SlicesCarried | null;
 }
 
+/** What one run hands on to the next (continue-as-new), so that histories stay short. `size` in bytes. */
 export interface SlicesCarried {
   reached: Moment | null;
   chain: number | null;
@@ -61,6 +63,7 @@ export interface NotedGap {
 /** `failing`: slices cannot be stored at the moment, which is tried again and again. */
 export type SlicesPhase = 'running' | 'failing' | 'paused' | 'stopped';
 
+/** Answer of the query `status`. */
 export interface SlicesStatus {
   id: string;
   run: string;

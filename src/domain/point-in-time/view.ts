@@ -12,6 +12,7 @@ const PHASES: Record<SlicesPhase, string> = {
   stopped: 'Stopped',
 };
 
+/** Current details of the workflow that stores slices. */
 export function slicesDetails(status: SlicesStatus): string {
   const { phase, problem, paused, reached, gaps } = status;
   return paragraphs([

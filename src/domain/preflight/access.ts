@@ -2,6 +2,7 @@
 import type { AccessReview, PreflightFacts } from './types.ts';
 import type { Finding } from '../workload/types.ts';
 
+/** Verbs on one resource, as a rule of a Role has them. */
 export interface AccessRule {
   group: string;
   resource: string;
@@ -10,6 +11,7 @@ export interface AccessRule {
   required: boolean;
 }
 
+/** What a release needs in the namespace of its workload. */
 export const ACCESS_RULES: AccessRule[] = [
   { group: 'apps', resource: 'deployments', verbs: ['get', 'list', 'watch', 'patch'], required: true },
   { group: 'apps', resource: 'replicasets', verbs: ['get', 'list', 'watch'], required: true },

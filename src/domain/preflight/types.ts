@@ -11,6 +11,7 @@ import type {
 /** Items, or the API server's sentence why there are none to see. */
 export type Readable<T> = { items: T[] } | { unreadable: string };
 
+/** The answer to one SelfSubjectAccessReview. */
 export interface AccessReview {
   verb: string;
   /** API group, `''` for the core group. */
@@ -20,6 +21,7 @@ export interface AccessReview {
   allowed: boolean | null;
 }
 
+/** Everything that the checks judge, read once. */
 export interface PreflightFacts {
   namespace: string;
   name: string;

@@ -19,6 +19,7 @@ export interface ReleaseMemo {
   reason: string;
 }
 
+/** What Temporal keeps of a release from its start. */
 export interface Announcement {
   /** One line for lists: `ecommerce/product-service to v1.1.0: cheaper search`. */
   summary: string;

@@ -19,6 +19,7 @@ interface Due {
   what: string;
 }
 
+/** Knows what runs, and what falls due next; who may stop a clock is decided in `keep`. */
 export class Clocks {
   readonly #deadline: Stopwatch;
   #step: { watch: Stopwatch; then: string } | null = null;

@@ -4,6 +4,7 @@ import { refusalOf } from './approvals.ts';
 import type { ApproveCommand, PersonCommand, Phase } from './types.ts';
 import type { ReleaseRun } from './run.ts';
 
+/** What people can order; each is an Update of the workflow. */
 export type Command = 'approve' | 'reject' | 'pause' | 'resume' | 'promote' | 'abort';
 
 /** What a person sends along with a command, besides the gate. */

@@ -33,6 +33,7 @@ export interface Stop {
 const KEPT_ALERTS = 50;
 const KEPT_ENTRIES = 200;
 
+/** One release: where it is, what happened to it, what it waits for. Plain state; the workflow acts on it. */
 export class ReleaseRun {
   readonly input: ReleaseInput;
   readonly id: string;

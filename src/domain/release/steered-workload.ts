@@ -8,6 +8,7 @@ import type { PlannedStep } from './types.ts';
 
 const NO_PODS: RevisionState = { hash: null, pods: 0, ready: 0 };
 
+/** One release's knowledge of its workload. Nothing in here writes. */
 export class SteeredWorkload {
   /** What preflight read; `null` before. */
   facts: WorkloadFacts | null = null;

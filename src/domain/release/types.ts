@@ -3,6 +3,7 @@ import type { GateSpec, Release } from '../../specs/release.types.ts';
 import type { TimelineEntry } from '../timeline.ts';
 import type { Drift, Finding, PodProblem, RevisionState } from '../workload/types.ts';
 
+/** Where a release is; an outcome once it is over. */
 export type Phase =
   | 'preflight'
   | 'progressing'
@@ -14,6 +15,7 @@ export type Phase =
   | 'rolling-back'
   | Outcome;
 
+/** How a release ended. `failed`: a person is needed, or preflight refused. */
 export type Outcome = 'promoted' | 'rolled-back' | 'rejected' | 'aborted' | 'superseded' | 'failed';
 
 /** Input of the `release` workflow. */
@@ -35,6 +37,7 @@ export type PlannedStep =
   | { kind: 'hold'; at: string; canary: number; stable: number }
   | { kind: 'promote' };
 
+/** The steps with the numbers that `replicas` pods allow. */
 export interface Plan {
   replicas: number;
   steps: PlannedStep[];
@@ -42,12 +45,14 @@ export interface Plan {
   notes: string[];
 }
 
+/** Who opened a gate, why, and when (ISO 8601). */
 export interface Approval {
   by: string;
   why: string;
   at: string;
 }
 
+/** The gate that is open, and what it still needs. */
 export interface GateStatus {
   name: string;
   /** pod-template-hash of the canary: approvals are bound to it. */
@@ -59,6 +64,7 @@ export interface GateStatus {
   expires: string;
 }
 
+/** An alert as the gateway passes it on. Times are ISO 8601. */
 export interface AlertNotice {
   /** Alertmanager's fingerprint, the identity of the alert's label set. */
   fingerprint: string;
@@ -109,6 +115,7 @@ export interface ApproveCommand {
   by: string;
   why: string;
 }
+/** A rejection is bound to gate and revision as an approval is. */
 export type RejectCommand = ApproveCommand;
 export interface PersonCommand {
   by: string;

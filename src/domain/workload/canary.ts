@@ -35,6 +35,7 @@ interface Standing extends Split {
   hold: Hold;
 }
 
+/** What to do next on the way to a target. */
 export type Move =
   | { kind: 'adjust'; hold: Hold }
   /** The hold is where it must be for now; this many ready canary pods are needed before the next move. */

@@ -11,6 +11,7 @@ import { isOurs, type ReleaseRecord, recordState, sameStrategy, strategyOf } fro
 import { ownTemplate, sameTemplate, templateDigest, withImages } from './template.ts';
 import type { Drift, Undo } from './types.ts';
 
+/** What the object should look like; see the activity `watch`. */
 export interface Expected {
   actor: { id: string; run: string };
   undo: Undo;

@@ -10,6 +10,7 @@ import { holdOf, isOurs, recordState } from './record.ts';
 import { hashOf, imagesOf, revisionOf, sameTemplate } from './template.ts';
 import type { Observation, PodProblem, RevisionState } from './types.ts';
 
+/** What is looked for in a workload. */
 export interface Outlook extends Expected {
   /** UID of the workload that was planned with. */
   uid: string;
@@ -18,6 +19,7 @@ export interface Outlook extends Expected {
   settle: number;
 }
 
+/** An observation, and when it has to be made anew although nothing changed. */
 export interface Observed {
   observation: Observation;
   /** Milliseconds since the epoch at which the observation changes by time alone, `null` when it does not. */

@@ -19,6 +19,7 @@ interface Image {
   image: string;
 }
 
+/** What to do with a Deployment as it is now. */
 export type Decision =
   | { do: 'patch'; patch: DeploymentPatch }
   /** The workload is already as it should be. */

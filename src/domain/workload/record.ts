@@ -13,10 +13,12 @@ import { HELD_MIN_READY_SECONDS, HELD_PROGRESS_DEADLINE_SECONDS, RECORD_ANNOTATI
 import type { Deployment } from './objects.types.ts';
 import type { Actor, Hold, Undo } from './types.ts';
 
+/** Shown by `kubectl rollout history`; the Deployment controller copies it to ReplicaSets. */
 export const CHANGE_CAUSE_ANNOTATION = 'kubernetes.io/change-cause';
 /** Label on the workload that names the run whose record is there; see {@link recordToken}. */
 export const RECORD_LABEL = 'slipway.dev/release';
 
+/** Everything needed to undo the release, on the object itself. Its form is read by later versions: only add to it. */
 export interface ReleaseRecord {
   v: 1;
   /** Workflow id and run id of the release. */
@@ -78,6 +80,7 @@ export function strategyOf({ spec }: Deployment): Undo['strategy'] {
   return { maxSurge: rolling?.maxSurge ?? '25%', maxUnavailable: rolling?.maxUnavailable ?? '25%' };
 }
 
+/** `1` and `"1"` are the same to the API server. */
 export function sameStrategy(a: Undo['strategy'], b: Undo['strategy']): boolean {
   return same(a.maxSurge, b.maxSurge) && same(a.maxUnavailable, b.maxUnavailable);
 }
@@ -96,6 +99,7 @@ export function isOurs(record: ReleaseRecord, actor: Actor): boolean {
   return record.id === actor.id && record.run === actor.run;
 }
 
+/** As it stands in the annotation. */
 export function formatRecord(record: ReleaseRecord): string {
   return JSON.stringify(record);
 }

@@ -1,6 +1,7 @@
 /** What Slipway knows of a workload: facts read before a release, observations made during it. Plain JSON without secrets. */
 import type { IntOrPercent } from '../../specs/release.types.ts';
 
+/** Which workload. */
 export interface Target {
   namespace: string;
   /** Name of the apps/v1 Deployment. */
@@ -45,6 +46,7 @@ export interface Hold {
   unavailable: number;
 }
 
+/** What preflight has found, for people; one with level `error` refuses the release. */
 export interface Finding {
   /** Short kebab-case id, e.g. `surge-exceeds-quota`. */
   check: string;
@@ -55,6 +57,7 @@ export interface Finding {
   fix?: string;
 }
 
+/** Facts to plan with (`null` when there is nothing to release), and what was found. */
 export interface Preflight {
   findings: Finding[];
   /** `null` when the workload could not be read or cannot be released. */
@@ -80,6 +83,7 @@ export interface Drift {
   expected: string;
 }
 
+/** The pods of one revision. */
 export interface RevisionState {
   /** pod-template-hash, `null` while there is no such ReplicaSet. */
   hash: string | null;
@@ -89,6 +93,7 @@ export interface RevisionState {
   ready: number;
 }
 
+/** How the workload looks to its release at one moment. */
 export interface Observation {
   /** Changes when something changes that a release may act upon; see `watch`. */
   digest: string;

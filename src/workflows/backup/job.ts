@@ -18,6 +18,7 @@ const attended = proxyActivities<BackupActivities>({
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '5m', maximumAttempts: 30 },
 });
 
+/** Whether a Job of the cluster does the work in place of a worker. */
 export function isInCluster(policy: BackupPolicy): boolean {
   return 'job' in policy.spec.destination;
 }

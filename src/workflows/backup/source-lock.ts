@@ -32,6 +32,7 @@ class SourceBusy extends Error {
   override name = 'SourceBusy';
 }
 
+/** How long to wait for the lock, in milliseconds, and what to do when waiting begins. */
 export interface LockOptions {
   /** Longest wait, in milliseconds. */
   patience: number;

@@ -48,6 +48,7 @@ export const lookout = proxyActivities<ReleaseActivities>({
   retry: eager,
 });
 
+/** What the line of releases waits with: a day at a time, and nothing is changed by it. */
 export const queueing = proxyActivities<QueueActivities>({
   taskQueue: WATCH_TASK_QUEUE,
   startToCloseTimeout: '24h',

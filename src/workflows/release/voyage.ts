@@ -3,6 +3,7 @@ import { CancellationScope, condition, isCancellation } from '@temporalio/workfl
 import type { ReleaseRun } from '../../domain/release/run.ts';
 import { failureText } from '../failure-text.ts';
 
+/** The scope of a release on its way: whatever halts it cancels the story and all that runs beside it. */
 export class Voyage {
   readonly #scope = new CancellationScope();
   readonly #companions: Promise<void>[] = [];
