@@ -1,9 +1,9 @@
 /** Carries a Job of a backup to its end: watches it, tells how far it is, and says why it failed. */
 import { randomBytes } from 'node:crypto';
 import type { Pod } from '../domain/workload/objects.types.ts';
-import { type Errand, errandJob } from '../domain/backup/job.ts';
-import { DumpLog, isWhole } from '../domain/backup/job-log.ts';
-import { type Job, type JobProblem, parting, sightOf } from '../domain/backup/job-sight.ts';
+import { type Errand, errandJob } from '../domain/backup-job/job.ts';
+import { DumpLog, isWhole } from '../domain/backup-job/log.ts';
+import { type Job, type JobProblem, parting, sightOf } from '../domain/backup-job/sight.ts';
 import type { TransferProgress } from '../domain/backup/types.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
 import { deleteJob, ensureJob, followLog, JobWatch, readLog } from '../kubernetes/jobs.ts';

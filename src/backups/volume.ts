@@ -3,9 +3,9 @@
  * delete them, in the image and under the security context of the dump, but without its password.
  */
 import type { PruneSummary } from '../domain/backup/types.ts';
-import { jobOf } from '../domain/backup/job-pod.ts';
-import { hasBeginning, told } from '../domain/backup/job-log.ts';
-import { deleteScript, lookScript, type StoredArchive, verifyScript } from '../domain/backup/job-script.ts';
+import { jobOf } from '../domain/backup-job/pod.ts';
+import { hasBeginning, told } from '../domain/backup-job/log.ts';
+import { deleteScript, lookScript, type StoredArchive, verifyScript } from '../domain/backup-job/script.ts';
 import {
   type Candidate,
   type Clock,

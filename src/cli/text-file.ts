@@ -6,7 +6,7 @@ import type { Session } from './session.ts';
 /** No file that a person writes is longer; specs say so in their own words well below it. */
 const MOST_BYTES = 1024 * 1024;
 
-export interface TextFile {
+interface TextFile {
   text: string;
   /** What the text is called in messages. */
   source: string;

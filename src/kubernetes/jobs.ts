@@ -1,8 +1,8 @@
 /** Jobs: made once, watched, read, deleted. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { JOB_LABEL, type JobManifest, RUN_ANNOTATION } from '../domain/backup/job.ts';
-import { JOB_CONTAINER } from '../domain/backup/job-pod.ts';
-import type { Job } from '../domain/backup/job-sight.ts';
+import { JOB_LABEL, type JobManifest, RUN_ANNOTATION } from '../domain/backup-job/job.ts';
+import { JOB_CONTAINER } from '../domain/backup-job/pod.ts';
+import type { Job } from '../domain/backup-job/sight.ts';
 import type { Pod } from '../domain/workload/objects.types.ts';
 import { controllerOf } from '../domain/workload/owner.ts';
 import type { KubeClient } from './client.ts';

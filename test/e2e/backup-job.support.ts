@@ -14,7 +14,7 @@ import { allocatePorts } from '../../lab/ports.ts';
 import { eventually } from '../../lab/wait.ts';
 import { SlipwayClient } from '../../src/client.ts';
 import type { RunRef, RunView } from '../../src/client/backup.ts';
-import type { Job } from '../../src/domain/backup/job-sight.ts';
+import type { Job } from '../../src/domain/backup-job/sight.ts';
 import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import type { Pod } from '../../src/domain/workload/objects.types.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { canRunRealNode } from '../../lab/machine.ts';
 import { eventually } from '../../lab/wait.ts';
-import { isFinished } from '../../src/domain/backup/job-sight.ts';
+import { isFinished } from '../../src/domain/backup-job/sight.ts';
 import type { BackupStatus } from '../../src/domain/backup/types.ts';
 import { hashes } from './backup-engine.support.ts';
 import { JobLab, PASSWORD, smallDisk } from './backup-job.support.ts';

@@ -9,7 +9,7 @@ import { drillRecords, hold, recordDrill, releaseHold } from '../../src/backups/
 import { prune } from '../../src/backups/retention.ts';
 import { resolveKey, resolveUri, SettingMissingError } from '../../src/backups/settings.ts';
 import { BackupUnknownError, chooseBackup, madeBefore } from '../../src/backups/verified.ts';
-import { cronJob } from '../../src/domain/backup/job.ts';
+import { cronJob } from '../../src/domain/backup-job/job.ts';
 import { backupIdAt } from '../../src/domain/backup/names.ts';
 import { changedLines, policyNotes } from '../../src/domain/backup/policy-view.ts';
 import { drillDue } from '../../src/domain/backup/run.ts';

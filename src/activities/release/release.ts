@@ -14,7 +14,7 @@ import { runPreflight } from './preflight.ts';
 import type { AdjustResult, BeginInput, ReleaseActivities } from './types.ts';
 import { observeWorkload, watchWorkload } from './watch.ts';
 
-export interface ReleaseDependencies {
+interface ReleaseDependencies {
   kube: Kube;
 }
 

@@ -1,5 +1,5 @@
 /** `backup manifest --cronjob`. */
-import { cronJob } from '../../domain/backup/job.ts';
+import { cronJob } from '../../domain/backup-job/job.ts';
 import { badInput } from '../failure.ts';
 import type { Session } from '../session.ts';
 import { readPolicy } from './policy-file.ts';

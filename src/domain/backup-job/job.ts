@@ -5,7 +5,7 @@
  */
 import type { BackupPolicy, JobDestination } from '../../specs/backup.types.ts';
 import { milliseconds } from '../../specs/duration.ts';
-import { type DumpRun, dumpScript, JOB_EXIT } from './job-script.ts';
+import { type DumpRun, dumpScript, JOB_EXIT } from './script.ts';
 import {
   configuration,
   connection,
@@ -15,7 +15,7 @@ import {
   podTemplate,
   quote,
   secretOf,
-} from './job-pod.ts';
+} from './pod.ts';
 import { fingerprint } from '../digest.ts';
 
 /** Label with the policy's name, on everything that Slipway makes for it. */

@@ -1,13 +1,13 @@
 /**
  * What runs in the containers of Jobs: bash with coreutils, findutils and gzip, and mongodump and mongorestore for the
  * dump, all of which the image mongo:6.0 has. What a script has to tell, it prints as lines that begin with `slipway:`;
- * domain/backup/job-log.ts reads them.
+ * domain/backup-job/log.ts reads them.
  *
  * The same rules as for Slipway's own engine: a file without a manifest is no backup, and the manifest is written last,
  * after the archive was read back. The names of notes, archives and manifests are the same, too.
  */
 import type { BackupPolicy } from '../../specs/backup.types.ts';
-import { configuration, connection, jobOf, quote, secretOf } from './job-pod.ts';
+import { configuration, connection, jobOf, quote, secretOf } from './pod.ts';
 
 /** Exit codes that no retry cures; the Job ends at once with them. The last three are the shell's. */
 export const JOB_EXIT = { refused: 77, notExecutable: 126, notFound: 127, notStarted: 128 } as const;

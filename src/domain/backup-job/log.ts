@@ -1,5 +1,5 @@
 /** What the scripts of Jobs print, and what mongodump says on the way. Pure. */
-import type { TransferProgress } from './types.ts';
+import type { TransferProgress } from '../backup/types.ts';
 
 const MARK = 'slipway:';
 

@@ -1,6 +1,6 @@
 /** What the state of a Job and its pods means: goes on, has ended well, or has failed, with the container's own reason. Pure. */
-import { lastWords } from './job-log.ts';
-import { JOB_EXIT } from './job-script.ts';
+import { lastWords } from './log.ts';
+import { JOB_EXIT } from './script.ts';
 import type { Condition, KubeObject, Pod, TerminatedState } from '../workload/objects.types.ts';
 
 export interface Job extends KubeObject {
