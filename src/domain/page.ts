@@ -28,6 +28,11 @@ export function story(timeline: TimelineEntry[]): string {
   return timeline.map(({ at, text }) => `- ${clock(at)} ${escapeMarkdown(text)}`).join('\n');
 }
 
+/** The same below a heading, where another list comes before: the UI makes one of two lists. */
+export function titledStory(timeline: TimelineEntry[]): string {
+  return `**What happened (UTC):**\n\n${story(timeline)}`;
+}
+
 /** `2026-11-23T09:15:30.000Z` as `2026-11-23 09:15:30`. */
 export function clock(time: string): string {
   return `${time.slice(0, 10)} ${time.slice(11, 19)}`;

@@ -17,9 +17,14 @@ export interface EncryptionKey {
   secret: Buffer;
 }
 
-/** The key is missing, is another one, or the bytes were changed. */
+/** The bytes were changed. */
 export class EncryptionError extends Error {
   override name = 'EncryptionError';
+}
+
+/** The bytes may be whole, but there is no key for them, or another one. */
+export class WrongKeyError extends EncryptionError {
+  override name = 'WrongKeyError';
 }
 
 /**
@@ -58,12 +63,12 @@ export async function* encrypt(source: Bytes, key: EncryptionKey): AsyncGenerato
 
 /**
  * Decrypts a stream written by {@link encrypt}.
- * @throws EncryptionError when the key is another, or a single bit, the order or the length was changed
+ * @throws WrongKeyError when the key is another, EncryptionError when a single bit, the order or the length was changed
  */
 export async function* decrypt(source: Bytes, key: EncryptionKey): AsyncGenerator<Buffer> {
   const { header, rest } = await readHeader(source);
   const { keyId, salt } = parseHeader(header);
-  if (keyId !== key.id) throw new EncryptionError(`encrypted with key ${keyId}, the key given is ${key.id}`);
+  if (keyId !== key.id) throw new WrongKeyError(`encrypted with key ${keyId}, the key given is ${key.id}`);
   const fileKey = deriveKey(key, salt);
   let index = 0;
   for await (const { bytes, last } of chunksOf(rest, chunkLength + tagLength)) {

@@ -263,7 +263,7 @@ describe('the log of a dump', () => {
     expect(shown()).toBe('pod p-1: ContainerCreating');
     log.take('2026-11-23T02:00:01.000+0000\twriting `shop.orders` to `archive on stdout`');
     log.take('slipway:progress dumping 1000000');
-    expect(shown()).toBe('dumping shop.orders: 1.00 MB, 0 B/s; 0 of 1 namespaces');
+    expect(shown()).toBe('dumping shop.orders: 1.00 MB; 0 of 1 namespaces');
     log.take('slipway:progress proving 2000000');
     expect(shown()).toContain('proving: 2.00 MB');
   });

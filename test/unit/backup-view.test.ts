@@ -68,6 +68,17 @@ describe('a run in a terminal', () => {
     );
   });
 
+  test('whose worker was killed says so, and what has no bytes shows none', () => {
+    const progress = {
+      ...{ stage: 'indexing' as const, bytes: 0, totalBytes: 0, documents: 0, rate: 0 },
+      ...{ namespace: '', namespaces: 0, totalNamespaces: 9 },
+    };
+    const retrying = { attempt: 2, why: 'activity Heartbeat timeout' };
+    expect(progressText({ ...view, progress, retrying, status: null, waitsFor: [] })).toBe(
+      'indexing; 0 of 9 namespaces (attempt 2, because: its worker died, or hung)',
+    );
+  });
+
   test('that waits for an approval shows the plan and the commands that decide', () => {
     const policy = policyNamed('shop');
     const restore = new RestoreRun(
@@ -106,7 +117,14 @@ describe('the page of a restore that waits', () => {
     const page = restoreDetails(restore.status());
     expect(page).toContain('{"plan":"plan-2","by":"YOUR NAME","why":"YOUR REASON"}');
     expect(page).toContain('about 2 documents');
-    expect(page).toContain('**If you do nothing:** at 2026-11-23 02:00:00 it ends and nothing is touched.');
+    expect(page).toContain('What is there now is backed up before, by policy shop.');
+    const without = new RestoreRun({ ...input, backupBefore: null }, 'restore.shop-2', 'r', NOW);
+    without.planned(planOf(2), NOW);
+    without.ask(NOW + 3_600_000, NOW);
+    expect(restoreDetails(without.status())).toContain('What is there now is NOT backed up before.');
+    expect(page).toContain(
+      '**If you do nothing:** at 2026-11-23 02:00:00 UTC it ends and nothing is touched.',
+    );
     restore.finish('rejected', 'bob rejected it', NOW);
     expect(restoreDetails(restore.status())).not.toContain('YOUR NAME');
   });

@@ -17,6 +17,7 @@ import { bytesText, durationText } from '../../src/domain/amounts.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import { manifestSchema } from '../../src/specs/manifest.ts';
+import { EncryptionError, WrongKeyError } from '../../src/storage/encryption.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';
 
 const POLICY = `apiVersion: slipway/v1
@@ -244,6 +245,17 @@ describe('a failure', () => {
   test('of a missing setting or backup is final: somebody has to act', () => {
     expect(typeOf(new SettingMissingError('X is not set'))).toEqual(['SettingMissing', true]);
     expect(typeOf(new BackupUnknownError('no verified backup'))).toEqual(['BackupUnknown', true]);
+  });
+
+  test('of a wrong key is final and not called damage: the archive may be whole', () => {
+    const wrong = new WrongKeyError('dump-1: encrypted with key aa, the key given is bb');
+    expect(typeOf(wrong)).toEqual(['SettingMissing', true]);
+    const { message } = backupFailureOf(wrong, 1) as Error;
+    expect(message).toMatch(
+      /^dump-1: encrypted with key aa, the key given is bb; .*spec\.encryption\.keyFrom/,
+    );
+    expect(message).not.toContain('damaged');
+    expect(typeOf(new EncryptionError('chunk 3 was changed'), 2)).toEqual(['ArchiveDamaged', true]);
   });
 
   test('of S3 without any credentials ends after three tries, with what to set', () => {

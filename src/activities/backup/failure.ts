@@ -56,6 +56,12 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
       nonRetryable: attempt >= FULL_ATTEMPTS,
     });
   }
+  if (name === 'WrongKeyError') {
+    return ApplicationFailure.nonRetryable(
+      `${message}; without the right one it cannot be read: spec.encryption.keyFrom of the policy names it`,
+      BACKUP_FAILURE.settingMissing,
+    );
+  }
   if (DAMAGED.has(name) || codes.some((code) => DAMAGED_CODES.has(String(code)))) {
     const nonRetryable = attempt >= DAMAGED_ATTEMPTS;
     return ApplicationFailure.create({
@@ -83,6 +89,12 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.restoreDiffers, list);
   }
   return ApplicationFailure.retryable(message, name);
+}
+
+/** Whether an error is about the bytes of an archive: damaged, or without its key. */
+export function isOfArchive(error: Error): boolean {
+  const { code } = error as { code?: unknown };
+  return error.name === 'WrongKeyError' || DAMAGED.has(error.name) || DAMAGED_CODES.has(String(code));
 }
 
 /** Codes of an error and of what caused it: driver, operating system, HTTP. */

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import { hasSlices, type OpenRecovery, recoveryAt } from '../../backups/slices.ts';
+import { isOfArchive } from './failure.ts';
 import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
 import { chooseBackup } from '../../backups/verified.ts';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
@@ -34,7 +35,10 @@ export async function withArchive<T>(
   from: SettingsSource,
   use: (opened: OpenArchive) => Promise<T>,
 ): Promise<T> {
-  if ('file' in origin) return await use(await openFile(origin.file));
+  if ('file' in origin) {
+    const opened = await openFile(origin.file);
+    return await named(opened.name, use(opened));
+  }
   const { policy, backup } = origin;
   const key = await resolveKey(policy, from);
   const storage = await openStorage(policy.spec.destination, from);
@@ -43,15 +47,27 @@ export async function withArchive<T>(
     const choice = archive === null ? backup : { id: archive };
     const manifest = recovery?.manifest ?? (await chooseBackup(storage, policy.metadata.name, choice));
     const open = async (signal?: AbortSignal) => storage.read(manifest.archive.name, { signal });
-    return await use({
+    const opened: OpenArchive = {
       source: { open, key, manifest },
       name: manifest.id,
       location: storage.location,
       manifest,
       ...(recovery && { recovery }),
-    });
+    };
+    return await named(opened.name, use(opened));
   } finally {
     await storage.close();
+  }
+}
+
+/** What zlib says of a file that is cut off names no file. */
+async function named<T>(name: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Error && isOfArchive(error) && !error.message.includes(name))
+      error.message = `${name}: ${error.message}`;
+    throw error;
   }
 }
 

@@ -76,7 +76,7 @@ export async function inspectRestore(
       if (lost !== null) notes.push(lost);
       if (selection.users && !plan.hasUsersAndRoles)
         notes.push('it holds no users and roles: those are in backups of the whole server');
-      if (plan.hasUsersAndRoles && !selection.users)
+      if (plan.hasUsersAndRoles && !selection.users && takesAll(selection))
         notes.push('its users and roles are left out; --users brings them back, too');
       if (plan.hasUsersAndRoles && selection.users)
         notes.push('users and roles are merged when everything is restored under its own name');
@@ -125,6 +125,10 @@ function staleness(
   const shown = Date.parse(dataTime(manifest));
   if (wanted <= shown) return null;
   return `the data is of ${durationText(wanted - shown)} before the time that was asked for: no slices of the oplog lead there (spec.pointInTime)`;
+}
+
+function takesAll({ databases, collections, rename }: InspectInput['selection']): boolean {
+  return databases === null && collections === null && rename.length === 0;
 }
 
 async function planned(client: MongoClient, item: RestoreItem): Promise<PlannedNamespace> {

@@ -102,7 +102,10 @@ export async function describe(session: Session, name: string, flags: PolicyFlag
     ...policyRows(policy),
     ...slicesRows(policy, slices),
     ['State', paused ? `paused (${note ?? 'no reason given'})` : 'active'],
-    ['Next runs', nextRuns.slice(0, SHOWN_RUNS).map(stamp).join(', ') || '-'],
+    [
+      paused ? 'Left out while paused' : 'Next runs',
+      nextRuns.slice(0, SHOWN_RUNS).map(stamp).join(', ') || '-',
+    ],
     ['Newest verified', lastVerified === null ? 'none known' : `data of ${stamp(lastVerified)}`],
     ...runRows('Running', running),
     ...runRows('Last runs', ended),

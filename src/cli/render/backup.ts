@@ -4,7 +4,7 @@ import type { DrillStatus } from '../../domain/backup/drill.types.ts';
 import type { RestorePlan, RestoreStatus } from '../../domain/backup/restore.types.ts';
 import type { BackupStatus } from '../../domain/backup/types.ts';
 import { bytesText, counted, durationText } from '../../domain/amounts.ts';
-import { plannedDocuments, plannedTarget } from '../../domain/backup/restore-view.ts';
+import { beforeText, plannedDocuments, plannedTarget } from '../../domain/backup/restore-view.ts';
 import { stamp, table } from './text.ts';
 
 const SHOWN_NAMESPACES = 50;
@@ -15,7 +15,7 @@ const NO_WORKER = 'no worker answers; is slipway worker running?';
 
 /** `dumping shop.orders: 1.2 GB of 4.8 GB (25 %), 95 MB/s, 40 s left; 3 of 12 namespaces`. */
 export function progressText({ progress, retrying, status, waitsFor }: RunView<AnyStatus>): string {
-  const again = retrying ? `attempt ${retrying.attempt}, because: ${retrying.why}` : '';
+  const again = retrying ? `attempt ${retrying.attempt}, because: ${whyText(retrying.why)}` : '';
   if (waitsFor.length > 0)
     return `waits for ${waitsFor.join(', ')}; slipway backup watch or cancel ${waitsFor[0]}`;
   // What has a timeline has said its phase.
@@ -31,8 +31,16 @@ export function progressText({ progress, retrying, status, waitsFor }: RunView<A
       ? `, ${durationText(Math.ceil((totalBytes - bytes) / rate) * 1_000)} left`
       : '';
   const count = totalNamespaces > 0 ? `; ${namespaces} of ${totalNamespaces} namespaces` : '';
-  const text = `${stage}${namespace === '' ? '' : ` ${namespace}`}: ${bytesText(bytes)}${share}, ${bytesText(rate)}/s${left}${count}`;
+  const speed = rate > 0 ? `, ${bytesText(rate)}/s` : '';
+  // Indexes and names have no bytes.
+  const amount = bytes === 0 && totalBytes === 0 ? '' : `: ${bytesText(bytes)}${share}${speed}${left}`;
+  const text = `${stage}${namespace === '' ? '' : ` ${namespace}`}${amount}${count}`;
   return again === '' ? text : `${text} (${again})`;
+}
+
+/** Temporal's words for a worker that was killed. */
+function whyText(why: string): string {
+  return /heartbeat timeout/i.test(why) ? 'its worker died, or hung' : why;
 }
 
 /** What is known at the end. */
@@ -88,6 +96,7 @@ export function approvalLines({ id, status }: RunView<AnyStatus>): string[] {
   const until = deadline === null ? '' : ` until ${stamp(deadline)}, then ends and touches nothing`;
   return [
     ...(plan ? planLines(plan) : []),
+    beforeText(status),
     `It waits for an approval${until}:`,
     `  slipway restore approve ${id} --why "..."`,
     `  slipway restore reject ${id} --why "..."`,

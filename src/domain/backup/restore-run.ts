@@ -112,6 +112,7 @@ export class RestoreRun {
       plan: this.plan,
       approval: this.approval,
       deadline: this.#deadline === null ? null : iso(this.#deadline),
+      backupBy: this.input.backupBefore?.metadata.name ?? null,
       backupBefore: this.backupBefore,
       result: this.result,
       failures: [...this.failures],

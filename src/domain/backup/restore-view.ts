@@ -1,6 +1,6 @@
 /** How one namespace of a restore's plan reads. */
 import { counted } from '../amounts.ts';
-import type { PlannedNamespace } from './restore.types.ts';
+import type { PlannedNamespace, RestoreStatus } from './restore.types.ts';
 
 /** Documents of the archive; of a time-series it holds buckets, which are fewer than the measurements that people count. */
 export function plannedDocuments(
@@ -10,6 +10,14 @@ export function plannedDocuments(
   if (kind === 'view') return '-';
   if (documents === null) return '?';
   return kind === 'timeseries' ? counted(documents, 'bucket') : String(documents);
+}
+
+/** Whether what is replaced can be had back. */
+export function beforeText({ backupBy, plan }: Pick<RestoreStatus, 'backupBy' | 'plan'>): string {
+  if ((plan?.replaced ?? 0) === 0) return 'Nothing is replaced.';
+  return backupBy === null
+    ? 'What is there now is NOT backed up before.'
+    : `What is there now is backed up before, by policy ${backupBy}.`;
 }
 
 /** What bears the name now. */

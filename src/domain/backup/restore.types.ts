@@ -123,6 +123,8 @@ export interface RestoreStatus {
   approval: (RestoreApproval & { at: string }) | null;
   /** ISO time at which an approval that is waited for expires. */
   deadline: string | null;
+  /** Policy by which a backup is taken before data is replaced; `null`: none is. */
+  backupBy: string | null;
   /** Id of the backup taken before. */
   backupBefore: string | null;
   result: RestoreResult | null;

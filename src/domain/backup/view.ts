@@ -1,9 +1,9 @@
 /** How backups, restores and drills read on their pages in the Temporal UI and in a terminal. Markdown; times are UTC. */
 import { bytesText, counted, durationText } from '../amounts.ts';
-import { clock, escapeMarkdown, facts, json, paragraphs, type Row, story } from '../page.ts';
+import { clock, escapeMarkdown, facts, json, paragraphs, type Row, titledStory } from '../page.ts';
 import type { DrillStatus } from './drill.types.ts';
 import type { PlannedNamespace, RestorePhase, RestoreStatus } from './restore.types.ts';
-import { plannedDocuments, plannedTarget } from './restore-view.ts';
+import { beforeText, plannedDocuments, plannedTarget } from './restore-view.ts';
 import type { BackupPhase, BackupStatus } from './types.ts';
 
 const SHOWN_ROWS = 20;
@@ -37,7 +37,7 @@ export function backupDetails(status: BackupStatus): string {
     status.outcome === null && status.carriedOutBy === 'worker'
       ? `To slow it down or speed it up, send the Update \`throttle\`:\n\n${json({ mbPerSecond: 50, by: 'YOUR NAME' })}`
       : null,
-    story(status.timeline),
+    titledStory(status.timeline),
   ]);
 }
 
@@ -90,16 +90,19 @@ export function restoreDetails(status: RestoreStatus): string {
     planList(status),
     status.result &&
       `${status.result.documents} documents of ${counted(status.result.namespaces, 'namespace')} (${bytesText(status.result.bytes)}) in ${durationText(status.result.ms)}`,
-    story(status.timeline),
+    titledStory(status.timeline),
   ]);
 }
 
-function wanted({ phase, plan, deadline }: RestoreStatus): string | null {
+function wanted(status: RestoreStatus): string | null {
+  const { phase, plan, deadline } = status;
   if (phase !== 'awaiting-approval' || !plan) return null;
   return [
-    `**Wanted from you:** this restore replaces ${plan.replaced} of the namespaces below. Send the Update \`approve\` (or \`reject\`) with:`,
+    `**Wanted from you:** this restore replaces ${plan.replaced} of the namespaces below. ${beforeText(status)} More Actions › Send an Update › \`approve\` or \`reject\`, with:`,
     json({ plan: plan.digest, by: 'YOUR NAME', why: 'YOUR REASON' }),
-    deadline === null ? '' : `**If you do nothing:** at ${clock(deadline)} it ends and nothing is touched.`,
+    deadline === null
+      ? ''
+      : `**If you do nothing:** at ${clock(deadline)} UTC it ends and nothing is touched.`,
   ].join('\n\n');
 }
 
@@ -109,17 +112,22 @@ function planList({ plan }: RestoreStatus): string | null {
   const lines = namespaces.slice(0, SHOWN_ROWS).map(planLine);
   const rest = total - lines.length;
   return paragraphs([
-    `Archive ${escapeMarkdown(archive)} at ${escapeMarkdown(location)}${at === null ? '' : `, data of ${clock(at)}`}`,
+    `Archive ${escapeMarkdown(archive)} at ${escapeMarkdown(location)}${at === null ? '' : `, data of ${clock(at)} UTC`}`,
     lines.join('\n'),
     rest > 0 ? `and ${rest} more` : null,
-    notes.map((note) => `- ${escapeMarkdown(note)}`).join('\n'),
+    notes.map((note) => `**Note:** ${escapeMarkdown(note)}`).join('\n\n'),
   ]);
 }
 
 function planLine({ from, to, kind, documents, replaces }: PlannedNamespace): string {
   const name = from === to ? escapeMarkdown(from) : `${escapeMarkdown(from)} as ${escapeMarkdown(to)}`;
   const held = plannedDocuments(kind, documents);
-  const what = kind === 'view' ? 'a view' : kind === 'timeseries' ? held : `${held} documents`;
+  const what =
+    kind === 'view'
+      ? 'a view'
+      : kind === 'timeseries'
+        ? held
+        : `${held} document${documents === 1 ? '' : 's'}`;
   return `- **${name}**: ${what}, ${plannedTarget(kind, replaces)}`;
 }
 

@@ -2,20 +2,20 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { BackupManifest } from '../../specs/manifest.ts';
 import { type Bytes, decompress, detectCompression } from '../../storage/compression.ts';
-import { decrypt, EncryptionError, type EncryptionKey, isEncrypted } from '../../storage/encryption.ts';
+import { decrypt, type EncryptionKey, isEncrypted, WrongKeyError } from '../../storage/encryption.ts';
 import { peek } from '../../storage/peek.ts';
 import type { Prelude } from '../archive/format.ts';
 import { type ArchiveEvent, type NamespaceSummary, readArchive } from '../archive/reader.ts';
 
 /**
  * The archive inside a stored file, whatever wraps it: the file's own first bytes tell encryption and compression.
- * @throws EncryptionError when it is encrypted and no key, or another, is given
+ * @throws WrongKeyError when it is encrypted and no key, or another, is given
  */
 export async function* unwrapArchive(stored: Bytes, key?: EncryptionKey): AsyncGenerator<Uint8Array> {
   const outer = await peek(stored, 8);
   let inner = outer;
   if (isEncrypted(outer.start)) {
-    if (!key) throw new EncryptionError('the archive is encrypted: a key is needed');
+    if (!key) throw new WrongKeyError('the archive is encrypted: a key is needed');
     inner = await peek(decrypt(outer.whole, key), 8);
   }
   yield* decompress(inner.whole, detectCompression(inner.start));
@@ -87,7 +87,7 @@ export async function proveArchive(
 /**
  * Proves that a stored archive is, byte for byte, the one that was read from end to end before its manifest was written:
  * its hash says so, at the speed of reading. What the archive holds, the manifest tells.
- * @throws BackupDamagedError when it is another, EncryptionError without the right key
+ * @throws BackupDamagedError when it is another, WrongKeyError without the right key
  */
 export async function proveStored(
   open: (signal?: AbortSignal) => Promise<Bytes>,

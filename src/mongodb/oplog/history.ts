@@ -63,7 +63,7 @@ export async function breakAfter(client: MongoClient, last: EntryName): Promise<
   if (isSameEntry(found, last)) return null;
   const oldest = await edge(client, 1);
   return oldest && compareMoments(oldest.at, last.at) > 0
-    ? `the oplog no longer reached back to ${momentLabel(last.at)}: it is too small for the time without slices`
+    ? `the oplog no longer reached back to ${momentLabel(last.at)}: it is too small for the time without slices, or this is another server`
     : `the entry at ${momentLabel(last.at)} is no longer in the oplog: the server has another history`;
 }
 
