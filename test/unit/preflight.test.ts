@@ -260,6 +260,10 @@ describe('an earlier release', () => {
     ]);
   });
 
+  it('that is unfinished is one finding also for whoever launches the same image again', () => {
+    expect(checks(facts(begin(ACTOR)), { image: NEW })).toEqual(['error record-unfinished']);
+  });
+
   it('of the same name that ended while guarding does not stand in the way', () => {
     const object = begin({ ...WEB, run: 'run-1' });
     const order = { actor: { ...WEB, run: 'run-1' }, undo: UNDO, images: { app: NEW } };

@@ -25,11 +25,14 @@ export function preflight(facts: PreflightFacts, release: Release, actor: { id: 
   const current = currentOf(deployment, replicaSets);
   const choice = chooseImages(release.spec, deployment.spec.template, deployment.metadata.name);
   const autoscaler = autoscalerOf(facts, deployment);
+  const state = workloadFindings(deployment, current, pods, release, actor);
+  // What an unfinished release left is no image to compare with: "unchanged" would only echo it.
+  const left = state.some(({ check }) => check === 'record-unfinished' || check === 'held-without-record');
   const findings = [
     ...accessFindings(facts),
     ...unreadable(facts),
-    ...workloadFindings(deployment, current, pods, release, actor),
-    ...choice.findings,
+    ...state,
+    ...choice.findings.filter(({ check }) => !(left && check === 'image-unchanged')),
     ...roomFindings(facts, deployment, release, podSpec(deployment, current, pods)),
     ...(autoscaler ? [scaled(autoscaler)] : []),
   ];
