@@ -28,6 +28,8 @@ export function labEnvironment(lab: Lab): Record<string, string> {
     PROMETHEUS_URL: url('prometheus'),
     ALERTMANAGER_URL: url('alertmanager'),
     SLIPWAY_GATEWAY_URL: url('gateway'),
+    // Where `slipway gateway` listens when nobody says otherwise: where the lab's Alertmanager posts to.
+    SLIPWAY_GATEWAY_ADDRESS: `127.0.0.1:${lab.port('gateway')}`,
     SLIPWAY_GATEWAY_TOKEN: gatewayToken(lab),
     SLIPWAY_AUDIT_LOG: lab.paths.auditLog,
     ...(components.includes('s3') && s3Environment(lab, url('s3'))),

@@ -14,8 +14,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mountsBelow } from '../../lab/cleanup.ts';
 import { alertmanagerConfig } from '../../lab/components/monitoring.ts';
-import { parseEnvironment, renderEnvironment } from '../../lab/environment.ts';
+import { labEnvironment, parseEnvironment, renderEnvironment } from '../../lab/environment.ts';
 import { removalScript } from '../../lab/firewall.ts';
+import { openLab } from '../../lab/lab.ts';
 import { withLock } from '../../lab/lock.ts';
 import { addressIn, chooseNetwork } from '../../lab/network.ts';
 import { PARTS, partNamed } from '../../lab/parts.ts';
@@ -172,6 +173,19 @@ describe('the environment file', () => {
   it('reads back what was written, whatever the values hold', () => {
     const values = { PLAIN: 'a', QUOTED: "it's", SPECIAL: '$HOME `id` "x" \\' };
     expect(parseEnvironment(renderEnvironment(values))).toEqual(values);
+  });
+});
+
+describe('the environment of a lab', () => {
+  it('makes a gateway that is started with it listen where Alertmanager posts to', () => {
+    const paths = labPaths({ SLIPWAY_LAB_DIR: folder });
+    const names = ['temporal', 'temporal-ui', 'mongod', 'prometheus', 'alertmanager', 'gateway'];
+    const ports = Object.fromEntries(names.map((name, i) => [name, 20_000 + i]));
+    writeState(paths.state, { ...emptyState(), ports });
+    expect(labEnvironment(openLab(paths))).toMatchObject({
+      SLIPWAY_GATEWAY_URL: 'http://127.0.0.1:20005',
+      SLIPWAY_GATEWAY_ADDRESS: '127.0.0.1:20005',
+    });
   });
 });
 
