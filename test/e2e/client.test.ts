@@ -435,6 +435,8 @@ describe('absence', () => {
       )
       .toBe(true);
     expect(await end).toMatchObject({ status: { outcome: 'aborted' } });
+    const silences = heard.flatMap((each) => (each.kind === 'silent' ? [each.message] : []));
+    expect(new Set(silences)).toEqual(new Set(['no answer from the worker or Temporal; still waiting']));
   });
 });
 

@@ -5,7 +5,7 @@ import { WorkflowNotFoundError } from '@temporalio/common';
 import type { ReleaseStatus, ReplacedRelease } from '../../domain/release/types.ts';
 import type { Api } from '../api.ts';
 import { memoOf } from '../attributes.ts';
-import { isTransient, plainError } from '../connection.ts';
+import { codeOf, isTransient, plainError } from '../connection.ts';
 import { SlipwayError } from '../errors.ts';
 import { replacedRelease, viewReplaced, waitingReleases } from './line.ts';
 import type { ReleaseRef } from './ref.ts';
@@ -166,7 +166,8 @@ async function watch(
 }
 
 function silence(api: Api, error: unknown): string {
-  return isTransient(error)
+  // Whatever the server says of a query, to who waits it is an answer that did not come.
+  return codeOf(error) !== null || isTransient(error)
     ? 'no answer from the worker or Temporal; still waiting'
     : plainError(error, api.settings).message;
 }
