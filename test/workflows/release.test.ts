@@ -1,6 +1,7 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { TASK_QUEUE } from '../../src/domain/names.ts';
 import { describeStep } from '../../src/domain/release/plan.ts';
 import type { AlertNotice } from '../../src/domain/release/types.ts';
 import * as messages from '../../src/workflows/messages.ts';
@@ -148,6 +149,22 @@ describe('the way up', () => {
     expect(status.plan?.steps[0]).toEqual({ kind: 'weight', weight: 25, canary: 1, stable: 4, real: 20 });
     expect(cluster.writes).toEqual([]);
   });
+});
+
+test('something else than a release, started from the Temporal UI, ends with a sentence', async () => {
+  for (const sent of [undefined, null, 'release', {}, { release: { spec: { strategy: {} } } }]) {
+    const start = harbour.env.client.workflow.execute('release', {
+      taskQueue: TASK_QUEUE,
+      workflowId: `release.shop.${crypto.randomUUID()}`,
+      args: [sent],
+    });
+    await expect(start).rejects.toMatchObject({
+      cause: {
+        type: 'NotARelease',
+        message: expect.stringContaining('slipway release start -f release.yaml'),
+      },
+    });
+  }
 });
 
 describe('people at a gate', () => {

@@ -17,6 +17,7 @@ import {
 } from '@temporalio/common';
 import { announcement } from '../../domain/release/announcement.ts';
 import { releaseImage } from '../../domain/image.ts';
+import { isReleaseInput, NO_RELEASE } from '../../domain/release/input.ts';
 import { releaseId, WORKFLOW } from '../../domain/names.ts';
 import type {
   EnqueueCommand,
@@ -65,7 +66,7 @@ export async function releaseQueue(): Promise<QueueStatus> {
     {
       description: 'Let a release wait for the one that runs; sent by slipway release start --on-conflict',
       validator: (command) => {
-        if (!command?.input?.release) throw refused('enqueue needs {input, policy}');
+        if (!isReleaseInput(command?.input)) throw refused(NO_RELEASE);
         if (waiting.length >= LONGEST_QUEUE) {
           throw refused(`${LONGEST_QUEUE} releases are waiting already`);
         }

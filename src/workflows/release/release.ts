@@ -12,6 +12,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { FAILURE } from '../../domain/failures.ts';
+import { isReleaseInput, NO_RELEASE } from '../../domain/release/input.ts';
 import type { PlannedStep, ReleaseInput, ReleaseStatus } from '../../domain/release/types.ts';
 import { ReleaseRun } from '../../domain/release/run.ts';
 import { statusOf } from '../../domain/release/status.ts';
@@ -32,6 +33,7 @@ const LONGEST_PAUSE = 30 * 24 * 3_600_000;
 
 /** Releases one workload. Ends with its status; fails only when nothing was done or a person is needed. */
 export async function release(input: ReleaseInput): Promise<ReleaseStatus> {
+  if (!isReleaseInput(input)) throw ApplicationFailure.nonRetryable(NO_RELEASE, FAILURE.notARelease);
   const { workflowId, runId } = workflowInfo();
   const run = new ReleaseRun(input, workflowId, runId, Date.now());
   listen(run);
