@@ -11,6 +11,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
+import { statusWithoutRun } from '../../../src/client/release/status-without-run.ts';
 import type { Outcome, Phase, ReleaseInput, ReleaseStatus } from '../../../src/domain/release/types.ts';
 import * as messages from '../../../src/workflows/messages.ts';
 
@@ -84,7 +85,7 @@ function firstStatus(input: ReleaseInput): ReleaseStatus {
   const { namespace, name } = input.release.metadata;
   const now = new Date(Date.now()).toISOString();
   const revision = { hash: null, pods: 4, ready: 4, image: 'old' };
-  return {
+  const known = statusWithoutRun({
     id: workflowId,
     run: runId,
     namespace,
@@ -95,21 +96,15 @@ function firstStatus(input: ReleaseInput): ReleaseStatus {
     starter: input.starter,
     key: input.key,
     phase: 'preflight',
-    step: null,
+    outcome: null,
+    startedAt: now,
+    finishedAt: null,
+  });
+  return {
+    ...known,
     plan: { replicas: 4, steps: [], notes: [] },
     stable: revision,
     canary: { ...revision, weight: 0 },
     gate: { ...GATE, approvals: [], needed: 1, fourEyes: false, expires: now },
-    paused: null,
-    outcome: null,
-    deadline: null,
-    next: null,
-    findings: [],
-    problems: [],
-    drift: [],
-    alerts: [],
-    timeline: [],
-    startedAt: now,
-    finishedAt: null,
   };
 }
