@@ -2,6 +2,7 @@
 import type { BackupChoice } from '../domain/backup/restore.types.ts';
 import type { BackupSummary } from '../domain/backup/types.ts';
 import { beforeRestoreId, isBeforeRestore } from '../domain/backup/names.ts';
+import { CLOCK_TOLERANCE_MS } from '../domain/backup/retention.ts';
 import { parseMoment } from '../domain/point-in-time/moment.ts';
 import { listBackups } from '../mongodb/backup/catalog.ts';
 import type { BackupManifest } from '../specs/manifest.ts';
@@ -70,6 +71,16 @@ export function madeBefore({ owner }: Pick<BackupManifest, 'owner'>): string | n
   return isBeforeRestore(workflow) ? workflow.slice(0, -beforeRestoreId('').length) : null;
 }
 
+/**
+ * Those whose data is of a time that has come. A clock that was ahead must neither make an old backup the latest one nor
+ * keep an alarm from ringing.
+ */
+export function notOfTheFuture(backups: readonly BackupManifest[], now = Date.now()): BackupManifest[] {
+  const come = backups.filter((manifest) => Date.parse(dataTime(manifest)) <= now + CLOCK_TOLERANCE_MS);
+  // Where all are, it is this clock that is behind.
+  return come.length > 0 ? come : [...backups];
+}
+
 /** The backup that is meant. The newest one is never what a restore has replaced: that comes back when it is named. @throws BackupUnknownError with what there is instead */
 export async function chooseBackup(
   storage: Storage,
@@ -81,7 +92,9 @@ export async function chooseBackup(
   const found =
     'at' in choice
       ? all.find((manifest) => Date.parse(dataTime(manifest)) <= (parseMoment(choice.at)?.t ?? 0) * 1_000)
-      : all.find((manifest) => (wanted === null ? madeBefore(manifest) === null : manifest.id === wanted));
+      : wanted === null
+        ? notOfTheFuture(all).find((manifest) => madeBefore(manifest) === null)
+        : all.find(({ id }) => id === wanted);
   if (found) return found;
   const what =
     'id' in choice

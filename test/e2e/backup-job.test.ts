@@ -82,6 +82,19 @@ describe.skipIf(!canRunRealNode())('a backup by a Job', () => {
     expect(await lab.files()).toEqual(before);
   });
 
+  test('of a database that is gone or misspelt fails at once, and leaves no backup that would be the newest', async () => {
+    const policy = lab.policy('gone');
+    policy.spec.source.databases = [`${lab.database}_gone`];
+    const before = await lab.files();
+    const { status, execution } = await lab.take(policy);
+    expect(execution).toBe('FAILED');
+    expect(status?.reason).toContain(
+      'mongodump found nothing that the policy takes: is it gone, or misspelt?',
+    );
+    expect(await lab.pods(policy)).toHaveLength(1);
+    expect(await lab.files()).toEqual(before);
+  });
+
   test('whose Secret lacks the key fails with the reason of the kubelet, and leaves no Job', async () => {
     const policy = lab.policy('keyless', { key: 'missing' });
     const { status, execution } = await lab.take(policy);

@@ -324,6 +324,11 @@ describe('the CronJob', () => {
     expect(text).toContain(`--username='o'\\\\''brien'`);
   });
 
+  test('is refused where it would delete what the policy keeps', () => {
+    const monthly = { ...job, spec: { ...job.spec, retention: { days: 7, monthly: 12, keepAtLeast: 3 } } };
+    expect(() => cronJob(monthly)).toThrow('spec.retention.monthly: the plain CronJob keeps by days, last');
+  });
+
   test('is only for a policy with destination.job', () => {
     expect(() => cronJob(parseBackupPolicy(POLICY))).toThrow('spec.destination: found no job');
   });
@@ -398,6 +403,16 @@ describe('the catalog at a destination', () => {
     expect(await chosen({ latest: true })).toBe(good);
     expect(await chosen({ id: bad })).toBe(bad);
     expect(madeBefore({ owner: 'backup.ecommerce-mongodb-2026-11-21T02:00:00Z/run' })).toBeNull();
+  });
+
+  test('the latest is not one that a clock ahead of its time has dated, but that one can be named', async () => {
+    const [good = ''] = ids;
+    await backup(good);
+    await backup('dump-29991231-020000');
+    const chosen = async (choice: Parameters<typeof chooseBackup>[2]) =>
+      (await chooseBackup(storage, 'ecommerce-mongodb', choice)).id;
+    expect(await chosen({ latest: true })).toBe(good);
+    expect(await chosen({ id: 'dump-29991231-020000' })).toBe('dump-29991231-020000');
   });
 
   test('a hold keeps retention away until it is released or over', async () => {

@@ -4,7 +4,7 @@ import { milliseconds } from '../../specs/duration.ts';
 import { drillRecords, hold, recordDrill, releaseHold } from '../../backups/notes.ts';
 import { prune } from '../../backups/retention.ts';
 import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
-import { dataTime, verifiedBackups } from '../../backups/verified.ts';
+import { dataTime, notOfTheFuture, verifiedBackups } from '../../backups/verified.ts';
 import { type Report, transferring } from './context.ts';
 import type { BackupMetrics } from './metrics.ts';
 import { cleanDrill } from './drill.ts';
@@ -163,7 +163,7 @@ async function prepare(
         .map(({ at }) => at)
         .sort()
         .at(-1) ?? null;
-    const [newest] = backups;
+    const [newest] = notOfTheFuture(backups);
     const lastVerified = newest ? dataTime(newest) : null;
     deps.metrics.known(name, alarmSeconds, lastVerified);
     return { lastVerified, lastDrill, estimatedBytes };

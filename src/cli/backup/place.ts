@@ -1,7 +1,7 @@
 /** Where commands find backups: at the destination itself, so that they work when all else is gone. */
 import { stat } from 'node:fs/promises';
 import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
-import { verifiedBackups } from '../../backups/verified.ts';
+import { notOfTheFuture, verifiedBackups } from '../../backups/verified.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import { DirectoryStorage } from '../../storage/directory.ts';
 import type { EncryptionKey } from '../../storage/encryption.ts';
@@ -90,7 +90,7 @@ export async function newestBackup(session: Session, policy: BackupPolicy): Prom
     const storage = await openStorage(policy.spec.destination, from);
     await assertHere(policy);
     try {
-      const [newest] = await verifiedBackups(storage, policy.metadata.name);
+      const [newest] = notOfTheFuture(await verifiedBackups(storage, policy.metadata.name));
       if (newest) return newest.id;
       throw new Failure(
         'no-backup',

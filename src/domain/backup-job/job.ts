@@ -148,7 +148,13 @@ function jobManifest(
 /** The plain CronJob, for clusters without Slipway. Throws RangeError when the policy has no destination.job. */
 export function cronJob(policy: BackupPolicy): object {
   const job = jobOf(policy);
-  const { schedule } = policy.spec;
+  const { schedule, retention } = policy.spec;
+  for (const rule of ['hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const) {
+    if (retention[rule] !== undefined)
+      throw new RangeError(
+        `spec.retention.${rule}: the plain CronJob keeps by days, last and keepAtLeast only; it would delete what this rule keeps`,
+      );
+  }
   const [hour, minute] = 'at' in schedule ? schedule.at.split(':').map(Number) : [];
   return {
     apiVersion: 'batch/v1',

@@ -10,7 +10,13 @@ import type { BackupPolicy } from '../../specs/backup.types.ts';
 import { configuration, connection, jobOf, quote, secretOf } from './pod.ts';
 
 /** Exit codes that no retry cures; the Job ends at once with them. The last three are the shell's. */
-export const JOB_EXIT = { refused: 77, notExecutable: 126, notFound: 127, notStarted: 128 } as const;
+export const JOB_EXIT = {
+  refused: 77,
+  empty: 78,
+  notExecutable: 126,
+  notFound: 127,
+  notStarted: 128,
+} as const;
 
 /** Whose dump it is, and its wanted id; when that is taken, `-2`, `-3` … is added. */
 export interface DumpRun {
@@ -65,7 +71,7 @@ say() {
 ${sweepFunction(member('policy', policy.metadata.name))}
 
 main() {
-  local number=1 wanted="$id" note started begun dumped stored stream again size bytes partial json tool
+  local number=1 wanted="$id" own note started begun dumped stored stream again size bytes partial json tool
   command -v mongodump mongorestore > /dev/null || { echo 'the image has no mongodump and mongorestore'; return 127; }
   sweep
   while :; do
@@ -113,7 +119,9 @@ main() {
   # With nothing selected it is read to its end: what is cut off or out of order is found, and nothing is written.
   mongorestore ${server}${gzip} --archive="$partial" --nsInclude='nothing.nothing' || { echo 'read back, the archive is damaged'; return 1; }
 
-  read -r namespaces documents < /tmp/count
+  read -r namespaces documents own < /tmp/count
+  # An empty backup would be the newest, and retention would let go of those that hold the data.
+  [ "$${database === undefined ? 'own' : 'namespaces'}" -gt 0 ] || { echo 'mongodump found nothing that the policy takes: is it gone, or misspelt? Older backups stay'; return ${JOB_EXIT.empty}; }
   json="$(printf '{"kind":"slipway-job-backup","version":1,"id":"%s","policy":"%s","owner":"%s","archive":{"name":"%s","size":%s,"sha256":"%s","compression":"${packed ? 'gzip' : 'none'}"},"namespaces":%s,"documents":%s,"bytes":%s,"startedAt":"%s","storedAt":"%s","verifiedAt":"%s","dumpMs":%s,"proveMs":%s,"tool":"%s"}' \\
     "$id" "$policy" "$owner" "$id.$ending" "$size" "$again" "$namespaces" "$documents" "$bytes" "$started" "$stored" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$((dumped - begun))" "$(($(date +%s%3N) - dumped))" "$tool")"
   mv -n -- "$partial" "$id.$ending"
@@ -130,14 +138,15 @@ main() {
 
 # Passes on what mongodump says, and notes what it has dumped.
 count() {
-  local line namespaces=0 documents=0
+  local line namespaces=0 documents=0 own=0
   while IFS= read -r line || [ -n "$line" ]; do
     printf '%s\\n' "$line"
     if [[ "$line" =~ done\\ dumping\\ .*\\ \\(([0-9]+)\\ documents?\\)$ ]]; then
       namespaces=$((namespaces + 1)); documents=$((documents + BASH_REMATCH[1]))
+      [[ "$line" =~ done\\ dumping\\ [^a-z]?(admin|config)\\. ]] || own=$((own + 1))
     fi
   done
-  echo "$namespaces $documents" > /tmp/count
+  echo "$namespaces $documents $own" > /tmp/count
 }
 
 finish() {

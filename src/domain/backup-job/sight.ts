@@ -157,6 +157,7 @@ function failureOf(job: Job, condition: Condition, pods: readonly Pod[]): JobSig
   const text = endText(ended);
   if (ended.exitCode === JOB_EXIT.refused)
     return failedBy(`MongoDB refuses: ${lastWords(ended.message ?? '')}`, 'refused');
+  if (ended.exitCode === JOB_EXIT.empty) return failedBy(lastWords(ended.message ?? ''));
   const full = /No space left on device|Disk quota exceeded/.test(ended.message ?? '');
   const tries = pods.length > 1 ? ` after ${pods.length} attempts` : '';
   return failedBy(`${text}${tries}`, full ? 'full' : 'failed');

@@ -212,6 +212,8 @@ function whyKeepUnverified(
 function whyDelete({ candidate, time }: Dated, counted: readonly Dated[]): string {
   const [newest] = counted;
   const age = newest ? formatDuration(Math.max(0, newest.time - time)) : '?';
+  if (candidate.state === 'failed')
+    return 'its archive is damaged or missing, and enough verified ones are newer';
   if (candidate.state !== 'verified') return `${candidate.state}, and enough verified ones are newer`;
   return `no rule keeps it; ${age} older than the newest`;
 }
