@@ -1,21 +1,7 @@
-// Inserts documents as the bytes they are. The driver has no public way for that, but the class with which it builds its
-// own batches takes serialized documents; a missing or changed class is noticed here, at the start.
-import { BSON, type ClientSession, type Db, type Document } from 'mongodb';
-// @ts-expect-error: not described by types
-import * as commands from 'mongodb/lib/cmap/commands.js';
+// Inserts documents as the bytes they are, and says which of them the server did not take.
+import { BSON, type Db, type Document } from 'mongodb';
 import { bsonType, documentsOf, elements, field, rawDocument, rawElement } from './bson/raw.ts';
-
-interface DocumentSequence {
-  push(document: object, bytes: Uint8Array): number;
-}
-
-const { DocumentSequence } = commands as { DocumentSequence?: new (field: string) => DocumentSequence };
-if (typeof DocumentSequence?.prototype.push !== 'function') {
-  throw new Error(
-    'this version of the mongodb driver cannot send documents as they are; slipway is built for 7.9.0',
-  );
-}
-const Sequence = DocumentSequence;
+import { RawSequence } from './raw-sequence.ts';
 
 /** The server takes at most so many documents in one command. */
 export const maxInsertDocuments = 100_000;
@@ -32,20 +18,21 @@ export interface FailedDocument {
 export interface RawInsert {
   db: Db;
   collection: string;
-  /** Runs of whole documents. */
-  runs: readonly Buffer[];
+  /** Whole documents, one after the other; the pieces may be cut anywhere. */
+  pieces: readonly Buffer[];
   ordered: boolean;
   /** The server replaces a zero timestamp at the top level by its clock unless told not to, which it learned in 8.0. */
   keepsZeroTimestamps: boolean;
-  session?: ClientSession;
+  /** What {@link mayHoldZeroTimestamp} says of these documents, where that is known. */
+  mayHoldZeroTimestamp?: boolean;
   signal?: AbortSignal;
 }
 
 /** Inserts, and gives every document that was not taken. */
 export async function rawInsert(insert: RawInsert): Promise<FailedDocument[]> {
-  const { db, collection, runs, ordered, keepsZeroTimestamps, signal } = insert;
-  const documents = new Sequence('documents');
-  for (const run of runs) documents.push({}, run);
+  const { db, collection, pieces, ordered, keepsZeroTimestamps, signal } = insert;
+  const documents = new RawSequence('documents');
+  for (const piece of pieces) documents.add(piece);
   const command = {
     insert: collection,
     documents,
@@ -55,24 +42,27 @@ export async function rawInsert(insert: RawInsert): Promise<FailedDocument[]> {
     writeConcern: { w: 1 },
   };
   const reply = await db.command(command, signal ? { signal } : {});
-  const failed = failures(`${db.databaseName}.${collection}`, reply, runs);
-  if (keepsZeroTimestamps) return failed;
+  const failed = failures(`${db.databaseName}.${collection}`, reply, pieces);
+  if (keepsZeroTimestamps || insert.mayHoldZeroTimestamp === false) return failed;
   return [...failed, ...(await restoreZeroTimestamps(insert))];
 }
 
-function failures(namespace: string, reply: Document, runs: readonly Buffer[]): FailedDocument[] {
+function failures(namespace: string, reply: Document, pieces: readonly Buffer[]): FailedDocument[] {
   const errors = (reply['writeErrors'] ?? []) as { index: number; code: number; errmsg: string }[];
   if (errors.length === 0) return [];
   const byIndex = new Map(errors.map((error) => [error.index, error]));
   const failed: FailedDocument[] = [];
   let index = 0;
-  for (const run of runs) {
-    for (const document of documentsOf(run)) {
-      const error = byIndex.get(index++);
-      if (error) failed.push({ namespace, id: idOf(document), code: error.code, message: error.errmsg });
-    }
+  for (const document of documentsOf(joined(pieces))) {
+    const error = byIndex.get(index++);
+    if (error) failed.push({ namespace, id: idOf(document), code: error.code, message: error.errmsg });
   }
   return failed;
+}
+
+function joined(pieces: readonly Buffer[]): Buffer {
+  const [first] = pieces;
+  return pieces.length === 1 && first ? first : Buffer.concat(pieces);
 }
 
 function idOf(document: Buffer): string {
@@ -82,15 +72,19 @@ function idOf(document: Buffer): string {
   return BSON.EJSON.stringify(v, { relaxed: false });
 }
 
-const nineZeros = Buffer.alloc(9);
 const eightZeros = Buffer.alloc(8);
 
 /** Puts back the documents whose zero timestamps the insert has replaced. */
-async function restoreZeroTimestamps({ db, collection, runs, signal }: RawInsert): Promise<FailedDocument[]> {
-  const touched = runs.flatMap((run) => [...documentsWithZeroTimestamp(run)]);
+async function restoreZeroTimestamps({
+  db,
+  collection,
+  pieces,
+  signal,
+}: RawInsert): Promise<FailedDocument[]> {
+  const touched = [...documentsWithZeroTimestamp(joined(pieces))];
   if (touched.length === 0) return [];
-  const updates = new Sequence('updates');
-  for (const document of touched) updates.push({}, replacement(document));
+  const updates = new RawSequence('updates');
+  for (const document of touched) updates.add(replacement(document));
   const command = {
     update: collection,
     updates,
@@ -102,18 +96,37 @@ async function restoreZeroTimestamps({ db, collection, runs, signal }: RawInsert
   return failures(`${db.databaseName}.${collection}`, reply, touched);
 }
 
-/** A zero timestamp lies after the zero of its name: nine zeros in a row are searched first, because that is quick. */
+/** A quick look at whole documents: `false` is certain. */
+export function mayHoldZeroTimestamp(documents: Buffer): boolean {
+  return zeroTimestampFrom(documents, 0) >= 0;
+}
+
+/** Documents with a field at the top level that is a zero timestamp. */
 function* documentsWithZeroTimestamp(run: Buffer): Generator<Buffer> {
-  let hit = run.indexOf(nineZeros);
+  let hit = zeroTimestampFrom(run, 0);
   if (hit < 0) return;
   let start = 0;
   for (const document of documentsOf(run)) {
     const end = start + document.length;
-    if (hit < end && hasZeroTimestamp(document)) yield document;
-    if (hit < end) hit = run.indexOf(nineZeros, end);
-    if (hit < 0) return;
+    if (hit < end) {
+      if (hasZeroTimestamp(document)) yield document;
+      hit = zeroTimestampFrom(run, end);
+      if (hit < 0) return;
+    }
     start = end;
   }
+}
+
+/** Where the next bytes lie that look like one: its type, a name, the zero after that, eight zeros. */
+function zeroTimestampFrom(run: Buffer, from: number): number {
+  let type = run.indexOf(bsonType.timestamp, from);
+  while (type >= 0) {
+    const nameEnd = run.indexOf(0, type + 1);
+    if (nameEnd < 0 || nameEnd + 9 > run.length) return -1;
+    if (run.readUInt32LE(nameEnd + 1) === 0 && run.readUInt32LE(nameEnd + 5) === 0) return type;
+    type = run.indexOf(bsonType.timestamp, nameEnd + 1);
+  }
+  return -1;
 }
 
 function hasZeroTimestamp(document: Buffer): boolean {

@@ -1,5 +1,6 @@
 // Reads an archive from chunks of any size. It holds at most one unfinished document, and checks all that the format
-// lets it check: order of blocks, an end for every namespace, CRC of every namespace, nothing after the end.
+// lets it check: order of blocks, an end for every namespace, CRC of every namespace unless told to leave that to others,
+// nothing after the end.
 import { createHash } from 'node:crypto';
 import { asBuffer, minDocumentLength } from '../bson/raw.ts';
 import { contentSum, crc64 } from '../kernels.ts';
@@ -33,13 +34,18 @@ export type ArchiveEvent =
   | { kind: 'prelude'; prelude: Prelude; sha256: string }
   /** Whole documents of one namespace, one after the other. `data` is a view that the next push may overwrite. */
   | { kind: 'documents'; namespace: Namespace; data: Buffer; count: number }
-  | { kind: 'end'; summary: NamespaceSummary };
+  /** No summary when the sums were left out. */
+  | { kind: 'end'; namespace: Namespace; summary: NamespaceSummary | null };
+
+export interface ReaderOptions {
+  /** Namespaces whose CRC is not computed, because what is read of them is compared with what was proven before. */
+  withoutSums?: (namespace: Namespace) => boolean;
+}
 
 interface OpenNamespace extends Namespace {
   documents: number;
   bytes: number;
-  crc: bigint;
-  contentSum: bigint;
+  sums: { crc: bigint; content: bigint } | null;
   ended: boolean;
 }
 
@@ -68,6 +74,11 @@ export class ArchiveReader {
   readonly #bucketNames = new Map<string, string>();
   readonly #seen = new Map<string, OpenNamespace>();
   #current: OpenNamespace | undefined;
+  readonly #options: ReaderOptions;
+
+  constructor(options: ReaderOptions = {}) {
+    this.#options = options;
+  }
 
   /** Takes in the next bytes and gives what they complete, in order. Consume all of it before the next push. */
   *push(chunk: Uint8Array): Generator<ArchiveEvent> {
@@ -155,8 +166,11 @@ export class ArchiveReader {
     if (!namespace) return this.#fail('documents outside a block');
     namespace.documents += count;
     namespace.bytes += data.length;
-    namespace.crc = crc64(data, namespace.crc);
-    namespace.contentSum = contentSum(data, namespace.contentSum);
+    const { sums } = namespace;
+    if (sums) {
+      sums.crc = crc64(data, sums.crc);
+      sums.content = contentSum(data, sums.content);
+    }
     this.#position += data.length;
     return {
       kind: 'documents',
@@ -244,16 +258,23 @@ export class ArchiveReader {
       this.#state = 'documents';
       return undefined;
     }
-    if (namespace.crc !== header.crc) {
-      this.#fail(
-        `${namespaceName(header)} is damaged: its documents have the CRC ${hex64(namespace.crc)}, the archive says ${hex64(header.crc)}`,
-      );
-    }
     namespace.ended = true;
     this.#state = 'terminator';
-    const { db, collection, documents, bytes } = namespace;
-    const sums = { crc: hex64(namespace.crc), contentSum: hex64(namespace.contentSum) };
-    return { kind: 'end', summary: { db, collection, documents, bytes, ...sums } };
+    return {
+      kind: 'end',
+      namespace: { db: namespace.db, collection: namespace.collection },
+      summary: this.#summary(namespace, header.crc),
+    };
+  }
+
+  #summary({ db, collection, documents, bytes, sums }: OpenNamespace, crc: bigint): NamespaceSummary | null {
+    if (!sums) return null;
+    if (sums.crc !== crc) {
+      this.#fail(
+        `${namespaceName({ db, collection })} is damaged: its documents have the CRC ${hex64(sums.crc)}, the archive says ${hex64(crc)}`,
+      );
+    }
+    return { db, collection, documents, bytes, crc: hex64(sums.crc), contentSum: hex64(sums.content) };
   }
 
   #namespace({ db, collection }: Namespace): OpenNamespace {
@@ -263,7 +284,8 @@ export class ArchiveReader {
     const described = this.#bucketNames.get(name) ?? name;
     if (!this.#awaited.delete(described))
       this.#fail(`documents of ${name}, which the archive does not describe`);
-    const opened = { db, collection, documents: 0, bytes: 0, crc: 0n, contentSum: 0n, ended: false };
+    const sums = this.#options.withoutSums?.({ db, collection }) ? null : { crc: 0n, content: 0n };
+    const opened = { db, collection, documents: 0, bytes: 0, sums, ended: false };
     this.#seen.set(name, opened);
     return opened;
   }
@@ -276,8 +298,11 @@ export class ArchiveReader {
 }
 
 /** Parses a whole stream; every event is handled before the next bytes are taken in. */
-export async function* readArchive(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<ArchiveEvent> {
-  const reader = new ArchiveReader();
+export async function* readArchive(
+  chunks: AsyncIterable<Uint8Array>,
+  options?: ReaderOptions,
+): AsyncGenerator<ArchiveEvent> {
+  const reader = new ArchiveReader(options);
   for await (const chunk of chunks) yield* reader.push(chunk);
   reader.end();
 }

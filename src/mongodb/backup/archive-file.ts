@@ -78,7 +78,7 @@ export async function proveArchive(
       proof.documents += event.count;
       proof.bytes += event.data.length;
       onProgress?.(proof.bytes);
-    } else proof.namespaces.push(event.summary);
+    } else if (event.summary) proof.namespaces.push(event.summary);
   }
   if (!first) throw new Error('an archive without a prelude'); // the reader has refused such a file
   return { ...proof, sha256: hash.digest('hex'), size, prelude: first.prelude, preludeSha256: first.sha256 };

@@ -1,6 +1,7 @@
 // Feeds the archive's documents into the staging collections: batches of some MiB, several under way at once.
 import type { MongoClient } from 'mongodb';
-import { maxInsertDocuments, type FailedDocument, rawInsert } from '../raw-write.ts';
+import { type FailedDocument, maxInsertDocuments, mayHoldZeroTimestamp, rawInsert } from '../raw-write.ts';
+import { Batch, Segments } from './batch.ts';
 import { dataCollection } from './collections.ts';
 import type { RestoreItem } from './plan.ts';
 
@@ -9,15 +10,9 @@ const batchDocuments = 50_000;
 /** Of all collections that are filled side by side. */
 const maxWaitingBytes = 6 << 20;
 /** More does not help the server and costs memory here. */
-const insertsInFlight = 3;
+const insertsInFlight = 4;
 /** So many failures are told one by one; the number of all is always told. */
 const maxReportedFailures = 1000;
-
-interface Batch {
-  runs: Buffer[];
-  bytes: number;
-  count: number;
-}
 
 export class Loader {
   readonly #client: MongoClient;
@@ -25,6 +20,7 @@ export class Loader {
   readonly #signal: AbortSignal | undefined;
   readonly #batches = new Map<RestoreItem, Batch>();
   readonly #running = new Set<Promise<void>>();
+  readonly #memory = new Segments();
   #error: unknown;
   #waitingBytes = 0;
 
@@ -40,12 +36,12 @@ export class Loader {
   /** Takes whole documents; resolves when more may come. @throws the first error of any insert */
   async add(item: RestoreItem, data: Buffer, count: number): Promise<void> {
     for (const run of runsOf(data, count)) {
-      const batch = this.#batches.get(item) ?? { runs: [], bytes: 0, count: 0 };
+      const batch = this.#batches.get(item) ?? new Batch(this.#memory);
       this.#batches.set(item, batch);
-      batch.runs.push(run.data);
-      batch.bytes += run.data.length;
-      batch.count += run.count;
-      this.#waitingBytes += run.data.length;
+      const heldBefore = batch.heldBytes;
+      batch.add(run.data, run.count);
+      if (!this.#keepsZeroTimestamps) batch.mayHoldZeroTimestamp ||= mayHoldZeroTimestamp(run.data);
+      this.#waitingBytes += batch.heldBytes - heldBefore;
       if (batch.bytes >= batchBytes || batch.count >= batchDocuments) await this.#send(item);
     }
     while (this.#waitingBytes > maxWaitingBytes) await this.#send(this.#largest());
@@ -71,28 +67,31 @@ export class Loader {
     const batch = this.#batches.get(item);
     if (!batch) return;
     this.#batches.delete(item);
-    this.#waitingBytes -= batch.bytes;
+    this.#waitingBytes -= batch.heldBytes;
     const keepsOrder = item.options.get('capped') === true;
     while (this.#running.size >= (keepsOrder ? 1 : insertsInFlight)) await Promise.race(this.#running);
     if (this.#error) throw this.#error;
     this.#signal?.throwIfAborted();
-    const insert: Promise<void> = this.#insert(item, batch.runs, keepsOrder).finally(() =>
+    const insert: Promise<void> = this.#insert(item, batch, keepsOrder).finally(() =>
       this.#running.delete(insert),
     );
     this.#running.add(insert);
     if (keepsOrder) await insert;
   }
 
-  async #insert(item: RestoreItem, runs: Buffer[], ordered: boolean): Promise<void> {
+  async #insert(item: RestoreItem, batch: Batch, ordered: boolean): Promise<void> {
     try {
       const failed = await rawInsert({
         db: this.#client.db(item.db),
         collection: dataCollection(item, item.staging),
-        runs,
+        pieces: batch.pieces,
         ordered,
         keepsZeroTimestamps: this.#keepsZeroTimestamps,
+        mayHoldZeroTimestamp: batch.mayHoldZeroTimestamp,
         ...(this.#signal && { signal: this.#signal }),
       });
+      // Not after an error: the bytes may still be on their way.
+      this.#memory.giveBack(batch.segments);
       this.failedCount += failed.length;
       const room = maxReportedFailures - this.failed.length;
       this.failed.push(...failed.slice(0, room).map((document) => ({ ...document, namespace: item.source })));

@@ -1,6 +1,7 @@
 // Fills staging collections from an archive and makes sure that they hold what it holds: documents, then the comparison,
 // then the oplog, then the indexes. What is live is not touched here.
 import type { MongoClient } from 'mongodb';
+import type { Namespace } from '../archive/format.ts';
 import { type ArchiveEvent, readArchive } from '../archive/reader.ts';
 import { unwrapArchive } from '../backup/archive-file.ts';
 import { forEachLimited } from '../parallel.ts';
@@ -102,10 +103,12 @@ async function feed(run: StagingRun, loader: Loader): Promise<void> {
   const { open, key, signal, replayOplog = true, oplogUntil } = options;
   const bySource = new Map(storedItems(plan).map((item) => [item.sourceData, item]));
   let replay: OplogReplay | undefined;
-  for await (const event of readArchive(unwrapArchive(await open(signal), key))) {
+  // What is loaded is compared with what was proven once it is there, so what it was on the way need not be looked at.
+  const withoutSums = ({ db, collection }: Namespace) => bySource.has(`${db}.${collection}`);
+  for await (const event of readArchive(unwrapArchive(await open(signal), key), { withoutSums })) {
     signal?.throwIfAborted();
     if (event.kind === 'prelude') continue;
-    const { db, collection } = event.kind === 'documents' ? event.namespace : event.summary;
+    const { db, collection } = event.namespace;
     const item = bySource.get(`${db}.${collection}`);
     if (item) await feedItem(run, loader, item, event);
     else if (event.kind !== 'documents') continue;

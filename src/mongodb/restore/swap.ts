@@ -90,7 +90,7 @@ async function swapTimeSeries(
     const failed = await rawInsert({
       db,
       collection: to,
-      runs: [run.data],
+      pieces: [run.data],
       ordered: false,
       keepsZeroTimestamps,
     });

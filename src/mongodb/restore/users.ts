@@ -41,7 +41,7 @@ export class UsersAndRoles {
         const failed = await rawInsert({
           db: admin,
           collection,
-          runs,
+          pieces: runs,
           ordered: false,
           keepsZeroTimestamps: false,
         });
