@@ -5,6 +5,7 @@ import { restoreDrill } from '../activities/backup/drill.ts';
 import type { EngineFailure, EngineJob, FromEngine, ToEngine } from '../activities/backup/engine.types.ts';
 import { backupFailureOf } from '../activities/backup/failure.ts';
 import { carryOut, inspectRestore } from '../activities/backup/restore.ts';
+import { storeSlice } from '../activities/backup/slices.ts';
 import { takeBackup } from '../activities/backup/take.ts';
 import type { SettingsSource } from '../backups/settings.ts';
 import type { TransferProgress } from '../domain/backup/types.ts';
@@ -72,6 +73,8 @@ function work(job: EngineJob, input: unknown, from: SettingsSource & { version: 
       return carryOut(input as Parameters<typeof carryOut>[0], from, signal, report);
     case 'restoreDrill':
       return restoreDrill(input as Parameters<typeof restoreDrill>[0], from, signal, report);
+    case 'sliceOplog':
+      return storeSlice(input as Parameters<typeof storeSlice>[0], from, signal, report);
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the process that dumps and restores holds in memory: with much data, and with many collections. */
+/** What the process that dumps and restores holds in memory: with much data, with many collections, with a long oplog. */
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runEngine } from '../../src/activities/backup/engine.ts';
 import type { EngineJob } from '../../src/activities/backup/engine.types.ts';
+import type { StoredSlice } from '../../src/activities/backup/slices.ts';
 import type { RestoreWork, TakeInput } from '../../src/activities/backup/types.ts';
 import type { RestoreResult } from '../../src/domain/backup/restore.types.ts';
 import type { BackupSummary } from '../../src/domain/backup/types.ts';
@@ -104,23 +105,47 @@ async function thereAndBack(database: string, compression: string): Promise<void
   await server.client.db(into).dropDatabase();
 }
 
+/** More than the process may hold: texts that compress, and bytes that do not. */
+async function fillLarge(): Promise<void> {
+  const words = Array.from({ length: 4_000 }, () => Math.random().toString(36).slice(2));
+  const text = (length: number) =>
+    Array.from({ length }, () => words[Math.floor(Math.random() * words.length)]).join(' ');
+  const db = server.client.db('large');
+  for (let batch = 0; batch < 90; batch++) {
+    const documents = Array.from({ length: 1_000 }, (_, n) => ({ batch, n, text: text(100) }));
+    await db.collection('texts').insertMany(documents, { writeConcern: { w: 1 } });
+    const blobs = Array.from({ length: 20 }, () => ({
+      bytes: crypto.getRandomValues(new Uint8Array(65_000)),
+    }));
+    await db.collection('blobs').insertMany(blobs, { writeConcern: { w: 1 } });
+  }
+  expect(Number((await db.stats())['dataSize'])).toBeGreaterThan(LIMIT_BYTES);
+}
+
 describe('the process that dumps and restores stays under 200 MB', () => {
   test('with more data than that', async () => {
-    const words = Array.from({ length: 4_000 }, () => Math.random().toString(36).slice(2));
-    const text = (length: number) =>
-      Array.from({ length }, () => words[Math.floor(Math.random() * words.length)]).join(' ');
-    const db = server.client.db('large');
-    for (let batch = 0; batch < 90; batch++) {
-      const documents = Array.from({ length: 1_000 }, (_, n) => ({ batch, n, text: text(100) }));
-      await db.collection('texts').insertMany(documents, { writeConcern: { w: 1 } });
-      const blobs = Array.from({ length: 20 }, () => ({
-        bytes: crypto.getRandomValues(new Uint8Array(65_000)),
-      }));
-      await db.collection('blobs').insertMany(blobs, { writeConcern: { w: 1 } });
-    }
-    expect(Number((await db.stats())['dataSize'])).toBeGreaterThan(LIMIT_BYTES);
+    await fillLarge();
     for (const compression of ['gzip', 'zstd']) await thereAndBack('large', compression);
-    await db.dropDatabase();
+    await server.client.db('large').dropDatabase();
+  });
+
+  test('with an oplog of more than that', async () => {
+    const policy = policyFor('large', 'gzip');
+    const store = () => inEngine<StoredSlice>('sliceOplog', { policy });
+    const head = await store();
+    expect(head.result.report).toMatchObject({ more: false, slice: { chain: 1 } });
+    await fillLarge();
+    let bytes = 0;
+    for (let more = true; more; ) {
+      const { result, peakBytes } = await store();
+      more = result.report.more;
+      bytes += result.report.slice?.bytes ?? 0;
+      expect(result.report.slice?.gap ?? null).toBeNull();
+      expect(peakBytes).toBeGreaterThan(30e6);
+      expect(peakBytes).toBeLessThan(LIMIT_BYTES);
+    }
+    expect(bytes).toBeGreaterThan(LIMIT_BYTES);
+    await server.client.db('large').dropDatabase();
   });
 
   test(`with ${COLLECTIONS} collections`, async () => {

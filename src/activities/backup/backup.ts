@@ -19,14 +19,15 @@ import {
   takeByJob,
 } from './job.ts';
 import { discard } from './restore.ts';
-import { sliceOplog } from './slices.ts';
+import type { StoredSlice } from './slices.ts';
 import { dataSize, serverKey, serverTime, withMongo } from './source.ts';
 import { sweep } from './take.ts';
 import { followThrottle } from './throttle.ts';
-import type { BackupActivities, Preparation, PruneInput, TakeInput } from './types.ts';
+import type { BackupActivities, Preparation, PruneInput, SliceInput, TakeInput } from './types.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import type { RestoreOrigin } from '../../domain/backup/restore.types.ts';
 import type { BackupSummary } from '../../domain/backup/types.ts';
+import type { SliceReport } from '../../domain/point-in-time/types.ts';
 import type { Storage } from '../../storage/storage.ts';
 
 interface BackupDependencies extends ClusterSource {
@@ -61,7 +62,7 @@ export function createBackupActivities(deps: BackupDependencies): BackupActiviti
     ),
     recordBackup: async ({ policy, outcome, result, lastVerified }) =>
       metrics.ended(policy, outcome, result, lastVerified),
-    sliceOplog: moving(sliceOplog),
+    sliceOplog: moving(sliceInEngine),
     inspectRestore: moving(inEngine('inspectRestore')),
     holdArchive: moving(({ origin, archive, claimant, until }) =>
       atOrigin(origin, deps, (storage) => hold(storage, archive, { claimant, until })),
@@ -81,7 +82,7 @@ export function createBackupActivities(deps: BackupDependencies): BackupActiviti
 }
 
 /** The work of an activity as done by an engine's process. */
-function inEngine<J extends EngineJob>(job: J, onStart?: EngineRun['onStart']) {
+function inEngine<J extends Exclude<EngineJob, 'sliceOplog'>>(job: J, onStart?: EngineRun['onStart']) {
   type Input = Parameters<BackupActivities[J]>[0];
   type Output = Awaited<ReturnType<BackupActivities[J]>>;
   return (input: Input, from: EngineSetting, signal: AbortSignal, report: Report): Promise<Output> => {
@@ -106,6 +107,23 @@ async function takeInEngine(
   } finally {
     stopFollowing?.();
   }
+}
+
+/** What is stored is told to the metrics here: the engine's are gone with its process. */
+async function sliceInEngine(
+  input: SliceInput,
+  from: BackupDependencies,
+  signal: AbortSignal,
+  report: Report,
+): Promise<SliceReport> {
+  const { attempt } = activityInfo();
+  const run: EngineRun = { job: 'sliceOplog', input, attempt, signal, report };
+  const { report: slice, lastGap } = await runEngine<StoredSlice>(run, from);
+  const { metadata, spec } = input.policy;
+  const every = spec.pointInTime ? milliseconds(spec.pointInTime.sliceEvery) / 1_000 : null;
+  const bytes = slice.slice?.size ?? 0;
+  from.metrics.sliced(metadata.name, { reached: slice.reached.t, every, lastGap, bytes });
+  return slice;
 }
 
 async function withStorage<T>(

@@ -3,7 +3,7 @@ import type { TransferProgress } from '../../domain/backup/types.ts';
 import type { Resource } from '../../kubernetes/paths.ts';
 
 /** What an engine does; each is the activity's own work, by the activity's name. */
-export type EngineJob = 'takeBackup' | 'inspectRestore' | 'restore' | 'restoreDrill';
+export type EngineJob = 'takeBackup' | 'inspectRestore' | 'restore' | 'restoreDrill' | 'sliceOplog';
 
 export type ToEngine =
   | {

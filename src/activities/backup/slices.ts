@@ -1,26 +1,30 @@
-/** The activity that stores one slice of the oplog. */
-import type { SettingsSource } from '../../backups/settings.ts';
-import { openStorage, resolveKey } from '../../backups/settings.ts';
+/** The work of the activity that stores one slice of the oplog. */
+import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
 import { basesOf, sliceFilter, sliceGaps } from '../../backups/slices.ts';
 import { verifiedBackups } from '../../backups/verified.ts';
 import type { SliceReport } from '../../domain/point-in-time/types.ts';
 import { writeSlice } from '../../mongodb/oplog/write.ts';
-import { milliseconds } from '../../specs/duration.ts';
-import type { BackupPolicy } from '../../specs/backup.types.ts';
 import type { Report } from './context.ts';
-import type { BackupMetrics } from './metrics.ts';
 import { withMongo } from './source.ts';
+import type { SliceInput } from './types.ts';
 
 /** A slice ends when it has read so much: bounds what a restore reads for one moment, and what a failure costs. */
 const SLICE_BYTES = 256e6;
 
-export async function sliceOplog(
-  { policy }: { policy: BackupPolicy },
-  from: SettingsSource & { version: string; metrics: BackupMetrics },
+/** What the engine says of a slice: the activity's result, and what else the metrics tell. */
+export interface StoredSlice {
+  report: SliceReport;
+  /** When the last gap was noticed that slices remember, so that a restart of the worker does not hide it. */
+  lastGap: string | null;
+}
+
+export async function storeSlice(
+  { policy }: SliceInput,
+  from: SettingsSource & { version: string },
   signal: AbortSignal,
   report: Report,
-): Promise<SliceReport> {
-  const { source, destination, compression, pointInTime } = policy.spec;
+): Promise<StoredSlice> {
+  const { source, destination, compression } = policy.spec;
   const { name } = policy.metadata;
   const key = await resolveKey(policy, from);
   const storage = await openStorage(destination, from);
@@ -38,23 +42,16 @@ export async function sliceOplog(
         onProgress: ({ bytes, entries }) => report(progressOf(bytes, entries)),
       }),
     );
-    // A gap is told as long as slices remember it, so that a restart of the worker does not hide it.
     const gaps = slice?.chain === 1 ? [] : await sliceGaps(storage, name);
-    const lastGap = gaps.at(-1)?.noticedAt ?? null;
-    const every = pointInTime ? milliseconds(pointInTime.sliceEvery) / 1_000 : null;
-    from.metrics.sliced(name, { reached: reached.t, every, lastGap, bytes: slice?.data?.size ?? 0 });
-    return {
-      reached,
-      more,
-      slice: slice && {
-        chain: slice.chain,
-        from: slice.from,
-        entries: slice.entries,
-        bytes: slice.bytes,
-        size: slice.data?.size ?? 0,
-        gap: slice.gap,
-      },
+    const stored = slice && {
+      chain: slice.chain,
+      from: slice.from,
+      entries: slice.entries,
+      bytes: slice.bytes,
+      size: slice.data?.size ?? 0,
+      gap: slice.gap,
     };
+    return { report: { reached, more, slice: stored }, lastGap: gaps.at(-1)?.noticedAt ?? null };
   } finally {
     await storage.close();
   }

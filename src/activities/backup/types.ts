@@ -38,6 +38,10 @@ export interface PruneInput {
   now: string;
 }
 
+export interface SliceInput {
+  policy: BackupPolicy;
+}
+
 export interface InspectInput {
   origin: RestoreOrigin;
   target: { uriFrom: UriFrom };
@@ -84,7 +88,7 @@ export interface BackupActivities {
    * Stores the slice of the oplog that follows the last one at the destination, if anything has happened since. Clears up
    * after a killed attempt. Heartbeats {@link TransferProgress}.
    */
-  sliceOplog(input: { policy: BackupPolicy }): Promise<SliceReport>;
+  sliceOplog(input: SliceInput): Promise<SliceReport>;
 
   /** Reads archive and target, and says what a restore would do. Nothing is touched. */
   inspectRestore(input: InspectInput): Promise<RestorePlan>;
