@@ -33,6 +33,14 @@ Wanted from you: 1 approval for gate half.
 If nobody acts: in 57m (03:57:00 UTC) the gate expires and the release is rolled back.`);
   });
 
+  test('steps that a person skipped are not said to be done', () => {
+    const skipped = releaseStatus({ phase: 'guarding', step: null, gate: null, skippedFrom: 2 });
+    const text = renderStatus(skipped, options).join('\n');
+    expect(text).toMatch(/done +1 +weight 25 %/);
+    expect(text).toMatch(/skipped +2 +gate half/);
+    expect(text).toMatch(/done +3 +promote to 100 %/);
+  });
+
   test('paused: by whom, why, and how to go on', () => {
     const paused = { by: 'bob', why: 'lunch', since: at(60) };
     const text = renderStatus(releaseStatus({ phase: 'paused', paused }), options).join('\n');

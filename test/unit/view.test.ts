@@ -46,6 +46,16 @@ describe('the page of a release', () => {
 - 02:57:00 UTC on 23 Nov: gate half \\(1 approval\\)`);
   });
 
+  test('at 100 %: what became of every step, also when a person skipped some', () => {
+    const at100 = { phase: 'guarding' as const, step: null, gate: null };
+    expect(page(at100)).toContain(
+      '1. weight 25 % \\(1 new, 4 old\\): done\n2. gate half \\(1 approval\\): done',
+    );
+    expect(page({ ...at100, skippedFrom: 2 })).toContain(
+      '2. gate half \\(1 approval\\): skipped\n3. promote to 100 %: done',
+    );
+  });
+
   test('at a gate that one of two has approved: who, why, and how many more', () => {
     const gate = {
       name: 'half',

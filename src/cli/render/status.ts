@@ -1,6 +1,7 @@
 /** A release as a person on call reads it: where it is, how the pods are, what is wrong, what is wanted from them. */
 import type { Colors } from 'picocolors/types.js';
 import { describeDrift } from '../../domain/workload/drift.ts';
+import { progressOf } from '../../domain/release/progress.ts';
 import { describeStep } from '../../domain/release/plan.ts';
 import type { Phase, QueueStatus, ReleaseStatus } from '../../domain/release/types.ts';
 import { refusedByPreflight } from '../../domain/release/view.ts';
@@ -87,15 +88,22 @@ function headline(status: ReleaseStatus, { colors, now }: RenderOptions): string
   return lines;
 }
 
-function steps({ plan, step, outcome, phase }: ReleaseStatus, { colors }: RenderOptions): string[] {
+function steps(status: ReleaseStatus, { colors }: RenderOptions): string[] {
+  const { plan, outcome, phase } = status;
   if (!plan || phase === 'rolling-back' || (outcome !== null && outcome !== 'promoted')) return [];
-  const all = outcome === 'promoted' || phase === 'guarding';
-  const rows = plan.steps.map((planned, i) => {
-    const index = i + 1;
-    const text = describeStep(planned);
-    if (all || (step && index < step.index)) return [colors.green('  done'), `${index}`, text];
-    if (step?.index === index) return [colors.bold('> now'), colors.bold(`${index}`), colors.bold(text)];
-    return ['', `${index}`, colors.dim(text)];
+  const rows = progressOf(status).map(({ step, state }, i) => {
+    const index = `${i + 1}`;
+    const text = describeStep(step);
+    switch (state) {
+      case 'done':
+        return [colors.green('  done'), index, text];
+      case 'skipped':
+        return [colors.yellow('  skipped'), index, text];
+      case 'now':
+        return [colors.bold('> now'), colors.bold(index), colors.bold(text)];
+      case 'ahead':
+        return ['', index, colors.dim(text)];
+    }
   });
   return [...table(rows), ...plan.notes.map((note) => colors.dim(`  ${plain(note)}`))];
 }

@@ -25,6 +25,7 @@ export function statusWithoutRun(known: Known): ReleaseStatus {
   return {
     step: null,
     plan: null,
+    skippedFrom: null,
     stable: { ...NO_PODS, image: '' },
     canary: { ...NO_PODS, image: known.image, weight: 0 },
     gate: null,

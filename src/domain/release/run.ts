@@ -53,8 +53,8 @@ export class ReleaseRun {
   stop: Stop | null = null;
   outcome: Outcome | null = null;
   reason: string | null = null;
-  /** A person said `promote`: skip what remains. */
-  skipping = false;
+  /** The step, counted from 1, at which a person said `promote`: what remains is skipped. */
+  skippedFrom: number | null = null;
   /** The phase that the index of workflows shows. */
   shownPhase: Phase | null = null;
   /** Counts every change, so that whoever shows the release knows when to show it anew. */
@@ -227,7 +227,7 @@ export class ReleaseRun {
 
   /** Skips what remains of the plan and lifts a pause. */
   promoteNow(by: string, why: string, now: number): void {
-    this.skipping = true;
+    this.skippedFrom ??= (this.step ?? 0) + 1;
     this.#paused = null;
     this.workload.accept();
     this.note(`${by} promoted: ${why}`, now);
@@ -248,6 +248,10 @@ export class ReleaseRun {
   }
 
   // ---- what the story asks -------------------------------------------------------------------------------------
+
+  get skipping(): boolean {
+    return this.skippedFrom !== null;
+  }
 
   get paused(): boolean {
     return this.#paused !== null;

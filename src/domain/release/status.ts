@@ -24,6 +24,7 @@ export function statusOf(run: ReleaseRun, now: number): ReleaseStatus {
     phase: run.phase,
     step: stepOf(run),
     plan: run.plan,
+    skippedFrom: run.skippedFrom,
     stable: { ...stable, image: imageText(facts?.undo.images ?? {}) },
     canary: { ...canary, image, weight: Math.round(weight * 10) / 10 },
     gate: run.gate(now),

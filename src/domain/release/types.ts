@@ -90,6 +90,8 @@ export interface ReleaseStatus {
   /** `index` counts from 1; `null` before the first and after the last step. */
   step: { index: number; total: number; text: string } | null;
   plan: Plan | null;
+  /** The step, counted from 1, at which a person skipped what remained of the plan. */
+  skippedFrom: number | null;
   stable: RevisionState & { image: string };
   canary: RevisionState & { image: string; weight: number };
   gate: GateStatus | null;

@@ -6,6 +6,7 @@
 import { describeDrift } from '../workload/drift.ts';
 import { escapeMarkdown } from '../page.ts';
 import { describeStep } from './plan.ts';
+import { progressOf } from './progress.ts';
 import type { ReleaseStatus } from './types.ts';
 
 /** The current details of a running or finished release. Times are UTC. */
@@ -128,15 +129,14 @@ function unattended({ deadline, next, phase }: ReleaseStatus): string {
   return deadline && next ? `**If you do nothing:** at ${clock(deadline)} ${next}.` : '';
 }
 
-function steps({ plan, step, outcome }: ReleaseStatus): string {
-  if (!plan) return '';
-  const current = step?.index ?? (outcome === 'promoted' ? Number.POSITIVE_INFINITY : 0);
-  const rows = plan.steps.map((planned, at) => {
-    const text = escapeMarkdown(describeStep(planned));
-    if (at + 1 === current) return `${at + 1}. **${text}: now**`;
-    return `${at + 1}. ${text}${at + 1 < current ? ': done' : ''}`;
+function steps(status: ReleaseStatus): string {
+  if (!status.plan) return '';
+  const rows = progressOf(status).map(({ step, state }, at) => {
+    const text = escapeMarkdown(describeStep(step));
+    if (state === 'now') return `${at + 1}. **${text}: now**`;
+    return `${at + 1}. ${text}${state === 'ahead' ? '' : `: ${state}`}`;
   });
-  const notes = plan.notes.map((note) => `${escapeMarkdown(note)}.`).join(' ');
+  const notes = status.plan.notes.map((note) => `${escapeMarkdown(note)}.`).join(' ');
   return notes === '' ? rows.join('\n') : `${rows.join('\n')}\n\n${notes}`;
 }
 

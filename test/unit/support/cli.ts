@@ -85,6 +85,7 @@ export function releaseStatus(changes: Partial<ReleaseStatus> = {}): ReleaseStat
     key: null,
     phase: 'awaiting-approval',
     step: { index: 2, total: 3, text: 'gate half (1 approval)' },
+    skippedFrom: null,
     plan: {
       replicas: 4,
       steps: [
