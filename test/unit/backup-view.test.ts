@@ -117,11 +117,11 @@ describe('the page of a restore that waits', () => {
     const page = restoreDetails(restore.status());
     expect(page).toContain('{"plan":"plan-2","by":"YOUR NAME","why":"YOUR REASON"}');
     expect(page).toContain('about 2 documents');
-    expect(page).toContain('What is there now is backed up before, by policy shop.');
+    expect(page).toContain('A backup by policy shop is taken before.');
     const without = new RestoreRun({ ...input, backupBefore: null }, 'restore.shop-2', 'r', NOW);
     without.planned(planOf(2), NOW);
     without.ask(NOW + 3_600_000, NOW);
-    expect(restoreDetails(without.status())).toContain('What is there now is NOT backed up before.');
+    expect(restoreDetails(without.status())).toContain('NO backup of what is there now is taken before.');
     expect(page).toContain(
       '**If you do nothing:** at 2026-11-23 02:00:00 UTC it ends and nothing is touched.',
     );

@@ -16,8 +16,8 @@ export function plannedDocuments(
 export function beforeText({ backupBy, plan }: Pick<RestoreStatus, 'backupBy' | 'plan'>): string {
   if ((plan?.replaced ?? 0) === 0) return 'Nothing is replaced.';
   return backupBy === null
-    ? 'What is there now is NOT backed up before.'
-    : `What is there now is backed up before, by policy ${backupBy}.`;
+    ? 'NO backup of what is there now is taken before.'
+    : `A backup by policy ${backupBy} is taken before.`;
 }
 
 /** What bears the name now. */
