@@ -108,7 +108,10 @@ function steps(status: ReleaseStatus, { colors }: RenderOptions): string[] {
   return [...table(rows), ...plan.notes.map((note) => colors.dim(`  ${plain(note)}`))];
 }
 
-function pods({ stable, canary, outcome }: ReleaseStatus, { colors }: RenderOptions): string[] {
+function pods(status: ReleaseStatus, { colors }: RenderOptions): string[] {
+  const { stable, canary, outcome } = status;
+  // Nobody has looked at the pods of a release that never began.
+  if (refusedByPreflight(status)) return [];
   if (stable.image === '' && canary.pods === 0 && stable.pods === 0) return [];
   const row = (title: string, side: ReleaseStatus['stable'], extra: string) => {
     const ready = `${side.ready}/${side.pods} ready`;

@@ -62,9 +62,10 @@ function health(status: ReleaseStatus): string {
   ];
   const notes = [
     ...drift.map(describeDrift),
-    ...findings.map((f) => `${f.level}: ${f.message}${f.fix ? ` ${f.fix}` : ''}`),
+    ...findings.map((f) => `${f.level}: ${f.message}${f.fix ? `; ${f.fix}` : ''}`),
   ];
-  const known = stable.image !== '' || stable.pods + canary.pods > 0;
+  // Preflight that refuses may do so since pods are not well; nobody has looked at them since.
+  const known = !refusedByPreflight(status) && (stable.image !== '' || stable.pods + canary.pods > 0);
   return [
     ...(known ? [`- ${verdict(status)}`] : []),
     ...against.map(item),
