@@ -1,6 +1,7 @@
 // `npm run bench -- NAME [options]`: benchmarks against a running lab or against servers of their own. See docs/benchmarks.md.
 import process from 'node:process';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { BackupBenchOptions } from './backup.ts';
 
 const program = new Command('bench')
   .description('Benchmarks; figures and what they mean are in docs/benchmarks.md')
@@ -40,7 +41,13 @@ program
   .option('--size <megabytes>', 'documents to dump', wholeNumber(1, 1_000_000), 1_000)
   .option('-n, --runs <count>', 'rounds of ours and theirs', wholeNumber(1, 100), 1)
   .option('--collections <count>', 'small collections for a second part', wholeNumber(0, 100_000), 10_000)
-  .action(async (options: { size: number; runs: number; collections: number }) => {
+  .addOption(
+    new Option('--destination <where>', 'where our archives go; s3 is a server of its own')
+      .choices(['directory', 's3'])
+      .default('directory'),
+  )
+  .option('--encrypt', 'encrypt our archives', false)
+  .action(async (options: BackupBenchOptions) => {
     const { run } = await import('./backup.ts');
     await run(options);
   });

@@ -1,6 +1,7 @@
 /**
  * Builds dist/: command and engine as a few modules that start fast, the worker as a module beside its native packages,
- * and the workflows as the one script that Temporal's sandbox runs.
+ * and the workflows as the one script that Temporal's sandbox runs. `node scripts/bundle.ts engine FOLDER` builds the engine
+ * alone, anywhere.
  */
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -62,9 +63,10 @@ function separate(entry: string, output: string): Plugin {
 }
 
 /** What is started often, with what it needs of its packages inside: one file is read faster than five hundred. */
-async function bundleWhole(name: 'cli' | 'engine', external: string[]): Promise<Metafile> {
+async function bundleWhole(name: 'cli' | 'engine', external: string[], outdir = dist): Promise<Metafile> {
   const { metafile } = await build({
     ...common,
+    outdir,
     entryPoints: [source(`${name}.ts`)],
     // What is imported when it is needed stays a file of its own.
     splitting: true,
@@ -102,17 +104,19 @@ function report(file: string): void {
   );
 }
 
-rmSync(dist, { recursive: true, force: true });
-const bundles = await Promise.all([
-  bundleWhole('cli', ['@temporalio/worker', '@temporalio/core-bridge']),
-  bundleWhole('engine', DRIVER_EXTRAS),
-  ...SERVERS.filter(exists).map(bundleServer),
-]);
-for (const { outputs } of bundles) {
-  for (const file of Object.keys(outputs)) report(join(root, file));
+async function bundleAll(): Promise<void> {
+  rmSync(dist, { recursive: true, force: true });
+  const bundles = await Promise.all([
+    bundleWhole('cli', ['@temporalio/worker', '@temporalio/core-bridge']),
+    bundleWhole('engine', DRIVER_EXTRAS),
+    ...SERVERS.filter(exists).map(bundleServer),
+  ]);
+  for (const { outputs } of bundles) {
+    for (const file of Object.keys(outputs)) report(join(root, file));
+  }
+  chmodSync(join(dist, 'cli.js'), 0o755);
+  if (exists('workflows/index')) report(await bundleWorkflows());
 }
-chmodSync(join(dist, 'cli.js'), 0o755);
-if (exists('workflows/index')) report(await bundleWorkflows());
 
 /** While a part is not written yet, the others can still be built. */
 function exists(name: string): boolean {
@@ -120,3 +124,7 @@ function exists(name: string): boolean {
   if (!found) console.warn(`src/${name}.ts does not exist yet, so it is left out`);
   return found;
 }
+
+const [part, folder] = process.argv.slice(2);
+if (part === 'engine' && folder !== undefined) await bundleWhole('engine', DRIVER_EXTRAS, resolve(folder));
+else await bundleAll();

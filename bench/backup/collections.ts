@@ -2,7 +2,7 @@
 import type { MongoClient } from 'mongodb';
 import { startMongod } from '../../test/e2e/backup-engine.support.ts';
 import type { Measurement } from './processes.ts';
-import { backup, type Place, policyFor, restore } from './slipway.ts';
+import { backup, type Destination, type Place, policyFor, restore } from './slipway.ts';
 
 const DOCUMENTS = 3;
 const AT_ONCE = 8;
@@ -27,14 +27,13 @@ async function fillCollections(client: MongoClient, db: string, count: number): 
 }
 
 /** A backup of all of them, and a restore on a server of its own. */
-export async function manyCollections(directory: string, count: number): Promise<Measurement[]> {
-  const policy = policyFor(directory, 'gzip', 'many');
-  const { proven, id } = await onServer(directory, async (place, client) => {
+export async function manyCollections(destination: Destination, count: number): Promise<Measurement[]> {
+  const { proven, id } = await onServer(destination, async (place, client) => {
     await fillCollections(client, 'many', count);
-    return await backup(place, policy, 1);
+    return await backup(place, policyFor(place, 'gzip', 'many'), 1);
   });
-  const { whole } = await onServer(directory, async (place, client) => {
-    const restored = await restore(place, policy, id, 'many');
+  const { whole } = await onServer(destination, async (place, client) => {
+    const restored = await restore(place, policyFor(place, 'gzip', 'many'), id, 'many');
     const found = await client.db('many').listCollections({}, { nameOnly: true }).toArray();
     if (found.length !== count) throw new Error(`${found.length} collections came back instead of ${count}`);
     return restored;
@@ -46,12 +45,12 @@ export async function manyCollections(directory: string, count: number): Promise
 }
 
 async function onServer<T>(
-  directory: string,
+  destination: Destination,
   work: (place: Place, client: MongoClient) => Promise<T>,
 ): Promise<T> {
   const server = await startMongod({ cacheGigabytes: 1 });
   try {
-    return await work({ uri: server.uri, server: server.pid, directory }, server.client);
+    return await work({ uri: server.uri, server: server.pid, destination }, server.client);
   } finally {
     await server.stop();
   }

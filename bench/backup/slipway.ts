@@ -1,4 +1,4 @@
-// Our side: the engine's process as an installed worker starts it, with a policy and a directory.
+// Our side: the engine's process as an installed worker starts it, with a policy.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { runEngine } from '../../src/activities/backup/engine.ts';
@@ -22,10 +22,36 @@ export interface Place {
   uri: string;
   /** Process id of the server. */
   server: number;
-  directory: string;
+  destination: Destination;
 }
 
-export function policyFor(directory: string, compression: string, database = 'bench'): BackupPolicy {
+/** Where our archives go, as a policy says it, and what the policy finds in the environment. */
+export interface Destination {
+  /** YAML under `spec`. */
+  settings: string;
+  env: Readonly<Record<string, string>>;
+}
+
+export function inDirectory(directory: string): Destination {
+  return { settings: `  destination: { directory: ${directory} }\n`, env: {} };
+}
+
+export function onS3(endpoint: string, bucket: string, keys: { id: string; secret: string }): Destination {
+  const credentialsFrom = '{ env: { accessKeyId: S3_KEY, secretAccessKey: S3_SECRET } }';
+  return {
+    settings: `  destination: { s3: { endpoint: "${endpoint}", bucket: ${bucket}, credentialsFrom: ${credentialsFrom} } }\n`,
+    env: { S3_KEY: keys.id, S3_SECRET: keys.secret },
+  };
+}
+
+export function encrypted({ settings, env }: Destination): Destination {
+  return {
+    settings: `${settings}  encryption: { keyFrom: { env: BACKUP_KEY } }\n`,
+    env: { ...env, BACKUP_KEY: '00'.repeat(32) },
+  };
+}
+
+export function policyFor({ destination }: Place, compression: string, database = 'bench'): BackupPolicy {
   return parseBackupPolicy(`
 apiVersion: slipway/v1
 kind: BackupPolicy
@@ -33,15 +59,14 @@ metadata: { name: bench-${compression} }
 spec:
   source: { uriFrom: { env: MONGODB_URI }, databases: [${database}] }
   schedule: { at: "02:00" }
-  destination: { directory: ${directory} }
   compression: ${compression}
-`);
+${destination.settings}`);
 }
 
 /** One job, and what had been used when it came to `mark`, a stage of its progress. */
 async function run<T>(
   name: string,
-  { uri, server }: Place,
+  { uri, server, destination }: Place,
   job: EngineJob,
   input: unknown,
   mark: string,
@@ -70,7 +95,12 @@ async function run<T>(
           if (stage === mark) marked ??= now(name);
         },
       },
-      { env: { ...process.env, MONGODB_URI: uri }, kube: null, engine: ENGINE, version: 'bench' },
+      {
+        env: { ...process.env, ...destination.env, MONGODB_URI: uri },
+        kube: null,
+        engine: ENGINE,
+        version: 'bench',
+      },
     );
     const whole = now(name);
     return { result, whole, upToMark: { ...(marked ?? whole), peakMegabytes: whole.peakMegabytes } };

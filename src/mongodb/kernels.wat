@@ -1,4 +1,4 @@
-;; The three inner loops of dump and restore, over one linear memory.
+;; The inner loops of dump and restore, over one linear memory.
 ;; Memory 0..32767: sixteen CRC tables of 256 x 8 bytes, filled by kernels.ts. Data starts at 32768.
 ;; Compiled with `npx wat2wasm kernels.wat` (package wabt) into the base64 text in kernels.ts; crc.test.ts checks every function
 ;; against published vectors and plain TypeScript.
@@ -64,6 +64,39 @@
         (local.set $p (i32.add (local.get $p) (i32.const 1)))
         (br $bytes)))
     (i64.xor (local.get $c) (i64.const -1)))
+
+  ;; The product of two residues modulo the CRC's polynomial; the highest bit of a word is the factor of x^0.
+  (func $times (param $a i64) (param $b i64) (result i64)
+    (local $product i64)
+    (block $done
+      (loop $bit
+        (br_if $done (i64.eqz (local.get $a)))
+        (local.set $product
+          (i64.xor (local.get $product)
+            (i64.and (local.get $b) (i64.shr_s (local.get $a) (i64.const 63)))))
+        (local.set $a (i64.shl (local.get $a) (i64.const 1)))
+        (local.set $b
+          (i64.xor
+            (i64.shr_u (local.get $b) (i64.const 1))
+            (i64.and
+              (i64.sub (i64.const 0) (i64.and (local.get $b) (i64.const 1)))
+              (i64.const 0xC96C5795D7870F42))))
+        (br $bit)))
+    (local.get $product))
+
+  ;; What the CRC-64/XZ of a text adds to that of a longer one in which $n bytes follow it: it times x^(8 $n).
+  (func (export "crc64Before") (param $crc i64) (param $n i32) (result i64)
+    (local $power i64)
+    (local.set $power (i64.const 0x0080000000000000))
+    (block $done
+      (loop $square
+        (br_if $done (i32.eqz (local.get $n)))
+        (if (i32.and (local.get $n) (i32.const 1))
+          (then (local.set $crc (call $times (local.get $crc) (local.get $power)))))
+        (local.set $power (call $times (local.get $power) (local.get $power)))
+        (local.set $n (i32.shr_u (local.get $n) (i32.const 1)))
+        (br $square)))
+    (local.get $crc))
 
   ;; A BSON array of documents at $p..$end becomes the bare documents, packed at $dst (at or before $p).
   ;; Result: packed length in the low half, number of documents in the high half; -1 when the bytes are no such array.

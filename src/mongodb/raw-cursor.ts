@@ -13,6 +13,8 @@ export interface RawFind {
   readConcern?: Document;
   /** Further fields of the find command. */
   extra?: Document;
+  /** Runs come with their sums. */
+  sums?: boolean;
   session?: ClientSession;
   signal?: AbortSignal;
 }
@@ -35,14 +37,14 @@ interface Batch {
  * Leaving the loop early closes the server's cursor.
  */
 export async function* rawFind(db: Db, find: RawFind): AsyncGenerator<DocumentRun> {
-  const { session, signal } = find;
+  const { session, signal, sums = false } = find;
   const send = (command: Document) =>
     db.command(command, { raw: true, ...(session && { session }), ...(signal && { signal }) });
   let batch = parseReply(await send(findCommand(find)));
   let next: Promise<Document> | undefined;
   try {
     for (;;) {
-      const run = packDocuments(batch.array);
+      const run = packDocuments(batch.array, { sums });
       batch.array = Buffer.alloc(0);
       const getMore = {
         getMore: Long.fromBigInt(batch.cursorId),

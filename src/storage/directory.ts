@@ -19,6 +19,9 @@ import {
 /** Unfinished files: `.NAME.RANDOM.partial`; hidden, and never shown by {@link DirectoryStorage.list}. */
 const partialEnding = '.partial';
 
+/** After so many bytes the disk is told to begin, so that at the end little is left to wait for. */
+const flushEvery = 32 << 20;
+
 /** Files in one directory. Only regular files count: symbolic links are neither followed nor shown nor deleted. */
 export class DirectoryStorage implements Storage {
   readonly location: string;
@@ -32,6 +35,7 @@ export class DirectoryStorage implements Storage {
     checkName(name);
     const temporary = this.#temporary(name);
     const file = await this.#guard(`create ${name}`, () => open(temporary, 'wx', 0o600));
+    const flusher = new Flusher(file);
     let size = 0;
     try {
       try {
@@ -39,10 +43,12 @@ export class DirectoryStorage implements Storage {
           options.signal?.throwIfAborted();
           await this.#guard(`write ${name}`, () => writeAll(file, chunk));
           size += chunk.length;
+          flusher.wrote(chunk.length);
         }
         options.signal?.throwIfAborted();
-        await this.#guard(`flush ${name}`, () => file.sync());
+        await this.#guard(`flush ${name}`, () => flusher.end());
       } finally {
+        await flusher.settled;
         await this.#guard(`close ${name}`, () => file.close());
       }
       await this.#assertSize(temporary, name, size);
@@ -218,6 +224,45 @@ export class DirectoryStorage implements Storage {
       `cannot ${action} in ${this.location}: ${reasons[code] ?? (error as Error).message}`,
       { cause: error },
     );
+  }
+}
+
+/** Flushes a file while it is written. What the system says of a write that failed, it says only once: so it is kept. */
+class Flusher {
+  readonly #file: FileHandle;
+  /** Resolves when none is under way. */
+  settled: Promise<void> = Promise.resolve();
+  #unflushed = 0;
+  #flushing = false;
+  #error: unknown;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  wrote(bytes: number): void {
+    this.#unflushed += bytes;
+    if (this.#flushing || this.#unflushed < flushEvery) return;
+    this.#flushing = true;
+    this.#unflushed = 0;
+    this.settled = this.#flush();
+  }
+
+  /** @throws what the system says when any byte did not get to the disk */
+  async end(): Promise<void> {
+    await this.settled;
+    if (this.#error) throw this.#error;
+    await this.#file.sync();
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      await this.#file.datasync();
+    } catch (error) {
+      this.#error ??= error;
+    } finally {
+      this.#flushing = false;
+    }
   }
 }
 

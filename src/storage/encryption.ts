@@ -57,7 +57,8 @@ export async function* encrypt(source: Bytes, key: EncryptionKey): AsyncGenerato
   for await (const { bytes, last } of chunksOf(source, chunkLength)) {
     const seal = createCipheriv(cipher, fileKey, nonce(index++, last));
     seal.setAAD(header);
-    yield Buffer.concat([seal.update(bytes), seal.final(), seal.getAuthTag()]);
+    yield seal.update(bytes);
+    yield Buffer.concat([seal.final(), seal.getAuthTag()]);
   }
 }
 
@@ -77,13 +78,16 @@ export async function* decrypt(source: Bytes, key: EncryptionKey): AsyncGenerato
     const open = createDecipheriv(cipher, fileKey, nonce(index++, last), { authTagLength: tagLength });
     open.setAAD(header);
     open.setAuthTag(bytes.subarray(-tagLength));
+    let plain: Buffer;
     try {
-      yield Buffer.concat([open.update(bytes.subarray(0, -tagLength)), open.final()]);
+      plain = open.update(bytes.subarray(0, -tagLength));
+      open.final(); // gives no bytes in this mode, and throws unless all are as they were
     } catch (cause) {
       throw new EncryptionError(`chunk ${index - 1} of the encrypted file was changed, moved or cut off`, {
         cause,
       });
     }
+    yield plain;
   }
 }
 
@@ -139,22 +143,24 @@ function headerLength(start: Buffer): number {
   return fileMagic.length + 4 + length;
 }
 
-/** Pieces of exactly `length` bytes; the last, which may be shorter and even empty, is marked. */
+/**
+ * Pieces of exactly `length` bytes; the last, which may be shorter and even empty, is marked. Each lies in the memory of the
+ * one before.
+ */
 async function* chunksOf(source: Bytes, length: number): AsyncGenerator<{ bytes: Buffer; last: boolean }> {
-  let parts: Uint8Array[] = [];
+  const memory = Buffer.allocUnsafeSlow(length);
   let collected = 0;
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; ) {
       if (collected === length) {
-        yield { bytes: Buffer.concat(parts), last: false };
-        parts = [];
+        yield { bytes: memory, last: false };
         collected = 0;
       }
       const part = chunk.subarray(at, at + length - collected);
-      parts.push(part);
+      memory.set(part, collected);
       collected += part.length;
       at += part.length;
     }
   }
-  yield { bytes: Buffer.concat(parts), last: true };
+  yield { bytes: memory.subarray(0, collected), last: true };
 }

@@ -10,14 +10,14 @@ import type { Bytes } from './compression.ts';
 
 const mebibyte = 1 << 20;
 /** Parts under way at once take at most so much memory (at least one part). */
-const bytesInFlight = 16 * mebibyte;
+const bytesInFlight = 12 * mebibyte;
 
 /**
- * 8 MiB up to 8 GB, 32 MiB up to 240 GB, 128 MiB beyond: 10,000 parts hold 510 GB. One part is filled while another is on
- * its way, so that only beyond 240 GB of compressed archive an upload takes more memory than all the rest.
+ * 6 MiB up to 6 GB, 32 MiB up to 240 GB, 128 MiB beyond: 10,000 parts hold 509 GB. One part is filled while others are on
+ * their way, so that only beyond 240 GB of compressed archive an upload takes more memory than all the rest.
  */
 function partSize(number: number): number {
-  return (number <= 1000 ? 8 : number <= 8000 ? 32 : 128) * mebibyte;
+  return (number <= 1000 ? 6 : number <= 8000 ? 32 : 128) * mebibyte;
 }
 
 interface Part {
@@ -26,16 +26,30 @@ interface Part {
   last: boolean;
 }
 
+/** Memory of parts that have arrived, for the next ones: garbage of this size would wait long for its collection. */
+export class PartMemory {
+  #free: Buffer[] = [];
+
+  take(length: number): Buffer {
+    this.#free = this.#free.filter((body) => body.length === length);
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(length);
+  }
+
+  give(body: Buffer): void {
+    this.#free.push(body);
+  }
+}
+
 /** Cuts a stream into parts; an empty stream is one empty part. */
-export async function* partsOf(source: Bytes): AsyncGenerator<Part> {
+export async function* partsOf(source: Bytes, memory = new PartMemory()): AsyncGenerator<Part> {
   let number = 1;
-  let body = Buffer.allocUnsafeSlow(partSize(number));
+  let body = memory.take(partSize(number));
   let length = 0;
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length; ) {
       if (length === body.length) {
         yield { number: number++, body, last: false };
-        body = Buffer.allocUnsafeSlow(partSize(number));
+        body = memory.take(partSize(number));
         length = 0;
       }
       const piece = chunk.subarray(at, at + body.length - length);
@@ -57,6 +71,7 @@ interface UploadTarget {
 export class MultipartUpload {
   readonly #client: S3Client;
   readonly #target: UploadTarget;
+  readonly #memory: PartMemory;
   readonly #stopped = new AbortController();
   readonly #signal: AbortSignal;
   readonly #done: { PartNumber: number; ETag: string | undefined }[] = [];
@@ -65,16 +80,17 @@ export class MultipartUpload {
   #size = 0;
   #error: unknown;
 
-  constructor(client: S3Client, target: UploadTarget, signal: AbortSignal | undefined) {
+  constructor(client: S3Client, target: UploadTarget, memory: PartMemory, signal: AbortSignal | undefined) {
     this.#client = client;
     this.#target = target;
+    this.#memory = memory;
     this.#signal = signal ? AbortSignal.any([signal, this.#stopped.signal]) : this.#stopped.signal;
   }
 
   /** Starts a part; resolves when there is room for another. */
   async add(number: number, body: Buffer): Promise<void> {
     if (number > 10_000)
-      throw new Error('an S3 object has at most 10,000 parts; this stream is larger than 510 GB');
+      throw new Error('an S3 object has at most 10,000 parts; this stream is larger than 509 GB');
     while (this.#running.size > 0 && this.#runningBytes + body.length > bytesInFlight)
       await Promise.race(this.#running);
     if (this.#error) throw this.#error;
@@ -92,6 +108,7 @@ export class MultipartUpload {
       const command = new UploadPartCommand({ ...this.#target, PartNumber: number, Body: body });
       const { ETag } = await this.#client.send(command, abortable(this.#signal));
       this.#done.push({ PartNumber: number, ETag });
+      this.#memory.give(body);
     } catch (error) {
       this.#error ??= error;
     }

@@ -12,7 +12,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { addAbortSignal, Readable } from 'node:stream';
 import type { Bytes } from './compression.ts';
-import { abortable, MultipartUpload, partsOf, statusOf } from './s3-multipart.ts';
+import { abortable, MultipartUpload, PartMemory, partsOf, statusOf } from './s3-multipart.ts';
 import {
   checkName,
   exists,
@@ -97,9 +97,10 @@ export class S3Storage implements Storage {
   /** Small streams go in one request, others in parts of which several are under way at once. */
   async #upload(name: string, source: Bytes, signal: AbortSignal | undefined): Promise<number> {
     const key = this.#key(name);
+    const memory = new PartMemory();
     let upload: MultipartUpload | undefined;
     try {
-      for await (const { body, number, last } of partsOf(source)) {
+      for await (const { body, number, last } of partsOf(source, memory)) {
         signal?.throwIfAborted();
         if (number === 1 && last) {
           await this.#checked(
@@ -111,7 +112,7 @@ export class S3Storage implements Storage {
           );
           return body.length;
         }
-        upload ??= await this.#startUpload(name, signal);
+        upload ??= await this.#startUpload(name, memory, signal);
         await upload.add(number, body);
       }
       if (!upload) throw new StorageError(`${name}: the stream had no end`);
@@ -122,14 +123,18 @@ export class S3Storage implements Storage {
     }
   }
 
-  async #startUpload(name: string, signal: AbortSignal | undefined): Promise<MultipartUpload> {
+  async #startUpload(
+    name: string,
+    memory: PartMemory,
+    signal: AbortSignal | undefined,
+  ): Promise<MultipartUpload> {
     const target = { Bucket: this.#bucket, Key: this.#key(name) };
     const { UploadId } = await this.#checked(
       name,
       this.#client.send(new CreateMultipartUploadCommand(target), abortable(signal)),
     );
     if (UploadId === undefined) throw new StorageError(`${name}: ${this.location} gave no upload id`);
-    return new MultipartUpload(this.#client, { ...target, UploadId }, signal);
+    return new MultipartUpload(this.#client, { ...target, UploadId }, memory, signal);
   }
 
   async write(name: string, content: Uint8Array | string, { replace = false } = {}): Promise<void> {

@@ -1,7 +1,7 @@
 import { BSON } from 'mongodb';
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { contentSum, crc64, packDocuments } from '../../src/mongodb/kernels.ts';
+import { contentSum, crc64, crc64Joined, packDocuments, sumsOf } from '../../src/mongodb/kernels.ts';
 
 /** The definition, bit by bit. */
 function plainCrc64(bytes: Uint8Array): bigint {
@@ -73,6 +73,16 @@ describe('crc64', () => {
     );
   });
 
+  it('of two texts gives that of both in a row', () => {
+    fc.assert(
+      fc.property(bytesUpTo(200), bytesUpTo(200), (a, b) => {
+        return crc64Joined(plainCrc64(a), plainCrc64(b), b.length) === plainCrc64(Buffer.concat([a, b]));
+      }),
+    );
+    const [a, b] = [Buffer.alloc(70_001, 'a'), Buffer.alloc(3_500_001, 'slipway')];
+    expect(crc64Joined(crc64(a), crc64(b), b.length)).toBe(crc64(b, crc64(a)));
+  });
+
   it('takes inputs larger than its memory', () => {
     const large = Buffer.alloc(3_500_001, 'slipway');
     expect(crc64(large.subarray(1_700_003), crc64(large.subarray(0, 1_700_003)))).toBe(crc64(large));
@@ -104,9 +114,12 @@ describe('packDocuments', () => {
           BSON.serialize({ v: documents.map((document) => BSON.deserialize(document)) }),
         );
         const body = array.subarray(4 + 3 + 4, -2);
-        const run = packDocuments(body);
+        const packed = Buffer.concat(documents);
+        const run = packDocuments(body, { sums: true });
         expect(run.count).toBe(documents.length);
-        expect(run.data.equals(Buffer.concat(documents))).toBe(true);
+        expect(run.data.equals(packed)).toBe(true);
+        const sums = { crc: plainCrc64(packed), contentSum: contentSum(packed) };
+        expect([run.sums, sumsOf(packed)]).toEqual([sums, sums]);
       }),
     );
   });

@@ -1,6 +1,6 @@
 // Writes the mongodump archive. Data goes out in the order of the calls; nothing is buffered here.
 import { createHash } from 'node:crypto';
-import { contentSum, crc64, type DocumentRun } from '../kernels.ts';
+import { crc64Joined, type DocumentRun, sumsOf } from '../kernels.ts';
 import {
   type ArchiveHeader,
   type CollectionDescription,
@@ -74,8 +74,9 @@ export class ArchiveWriter {
     const open = this.#opened(namespace);
     open.documents += run.count;
     open.bytes += run.data.length;
-    open.crc = crc64(run.data, open.crc);
-    open.contentSum = contentSum(run.data, open.contentSum);
+    const { crc, contentSum } = run.sums ?? sumsOf(run.data);
+    open.crc = crc64Joined(open.crc, crc, run.data.length);
+    open.contentSum = BigInt.asUintN(64, open.contentSum + contentSum);
     await this.#write(() => this.#inBlock(namespace, run.data));
   }
 

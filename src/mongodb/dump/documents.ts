@@ -63,6 +63,7 @@ async function* read(
     yield* rawFind(client.db(listed.db), {
       collection: listed.uuid ?? (listed.dataName as string),
       hint: { $natural: 1 },
+      sums: true,
       session,
       ...(snapshot && { readConcern: snapshotAt(snapshot) }),
       ...(signal && { signal }),
