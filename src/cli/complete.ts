@@ -3,30 +3,23 @@
  * its description per line, then `:DIRECTIVE`.
  */
 import type { Command, Option } from 'commander';
-import type { ListedRelease } from '../client.ts';
+import { argumentNames, type Candidate, optionNames, runningNames } from './complete-names.ts';
 import type { Session } from './session.ts';
 
 const DIRECTIVE = { files: ':0', noFiles: ':4' } as const;
-/** A shell that waits for its Tab waits for nothing else. */
-const NAMES_WITHIN_MS = 1_000;
-const MOST_NAMES = 100;
-
-interface Candidate {
-  value: string;
-  description: string;
-}
-
 /** `words` are those after `slipway`; the last one is being typed and may be empty. */
 export async function complete(program: Command, words: string[], session: Session): Promise<string[]> {
   const last = words.at(-1) ?? '';
   // bash makes three words of --output=json.
   const typed = last === '=' ? '' : last;
   const { command, args, pending } = walk(program, words.slice(0, -1));
-  if (pending) return lines(optionValues(pending), typed, pending.attributeName() === 'file');
+  if (pending) {
+    return lines(await optionValues(pending, words, session), typed, pending.attributeName() === 'file');
+  }
   const inline = /^(--[\w-]+)=(.*)$/.exec(typed);
   if (inline) {
     const option = command.options.find(({ long }) => long === inline[1]);
-    const values = option ? optionValues(option) : [];
+    const values = option ? await optionValues(option, words, session) : [];
     return lines(
       values.map((each) => ({ ...each, value: `${inline[1]}=${each.value}` })),
       typed,
@@ -61,8 +54,9 @@ function walk(
   return { command, args, pending };
 }
 
-function optionValues(option: Option): Candidate[] {
-  return (option.argChoices ?? []).map((value) => ({ value, description: '' }));
+async function optionValues(option: Option, words: string[], session: Session): Promise<Candidate[]> {
+  if (option.argChoices) return option.argChoices.map((value) => ({ value, description: '' }));
+  return await runningNames(optionNames(option.attributeName()), words, session);
 }
 
 function flags(command: Command): Candidate[] {
@@ -85,58 +79,10 @@ async function argumentValues(
   words: string[],
   session: Session,
 ): Promise<Candidate[]> {
-  const argument = command.registeredArguments[args.length];
-  if (!argument) return [];
+  const argument = command.registeredArguments.at(args.length) ?? command.registeredArguments.at(-1);
+  if (!argument || (args.length >= command.registeredArguments.length && !argument.variadic)) return [];
   if (argument.argChoices) return argument.argChoices.map((value) => ({ value, description: '' }));
-  if (argument.name() !== 'namespace/name' || command.parent?.name() !== 'release') return [];
-  return await runningReleases(words, session);
-}
-
-/** Names of running releases, or nothing when Temporal does not answer in time. */
-async function runningReleases(words: string[], session: Session): Promise<Candidate[]> {
-  const valueOf = (...names: string[]) => {
-    const at = words.findIndex((word) => names.includes(word));
-    return at < 0 ? undefined : words[at + 1];
-  };
-  const address = valueOf('--address');
-  const namespace = valueOf('-n', '--namespace');
-  const releases = await listWithin(NAMES_WITHIN_MS, session, {
-    ...(address === undefined ? {} : { address }),
-    ...(namespace === undefined ? {} : { namespace }),
-  });
-  return releases.map((each) => ({
-    value: namespace === undefined ? `${each.namespace}/${each.workload}` : each.workload,
-    description: `${each.phase ?? 'running'}: ${each.image}`,
-  }));
-}
-
-async function listWithin(
-  ms: number,
-  session: Session,
-  where: { address?: string; namespace?: string },
-): Promise<ListedRelease[]> {
-  const { address, namespace } = where;
-  const started = session.now();
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    const client = await session.connect({
-      connectWithin: ms,
-      ...(address === undefined ? {} : { address }),
-    });
-    const late = new Promise<[]>((resolve) => {
-      timer = setTimeout(() => resolve([]), Math.max(0, ms - (session.now() - started)));
-    });
-    const listed = client.list({ limit: MOST_NAMES, ...(namespace === undefined ? {} : { namespace }) });
-    try {
-      return await Promise.race([listed.catch(() => []), late]);
-    } finally {
-      await client.close();
-    }
-  } catch {
-    return [];
-  } finally {
-    clearTimeout(timer);
-  }
+  return await runningNames(argumentNames(command, argument.name()), words, session);
 }
 
 function lines(candidates: Candidate[], typed: string, files: boolean): string[] {

@@ -21,6 +21,7 @@ import {
   type RunRef,
   runningBackups,
   runsOfPolicy,
+  runsUnderWay,
   startRun,
   updateRun,
 } from './backup/runs.ts';
@@ -151,6 +152,11 @@ export class BackupClient {
   /** Backups, restores and drills of a policy, those that run first, then the newest. */
   runs(policy: string, limit = 10): Promise<ListedRun[]> {
     return runsOfPolicy(this.#api, policy, limit);
+  }
+
+  /** Those of these kinds that run now, of all policies, the newest first. */
+  underWay(kinds: readonly ('backup' | 'restore' | 'drill')[], limit = 100): Promise<ListedRun[]> {
+    return runsUnderWay(this.#api, kinds, limit);
   }
 
   /** Asks a run to stop and clean up. Answers before it has. Throws `no-run`, and `refused` when it has ended. */

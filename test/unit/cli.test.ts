@@ -91,6 +91,25 @@ describe('completion', () => {
     expect(await values(['release', 'status', '-n', 'shop', ''], { client })).toContain('web');
   });
 
+  test('offers policies, and the runs that a command could be about', async () => {
+    const asked: string[][] = [];
+    const backups = {
+      policies: () => Promise.resolve([{ name: 'shop', paused: false, next: '2026-11-25T01:00:00Z' }]),
+      underWay: (kinds: string[]) => {
+        asked.push(kinds);
+        return Promise.resolve([{ id: 'restore.shop-1', phase: 'awaiting-approval', startedAt: 'today' }]);
+      },
+    };
+    const client = { backups };
+    expect(await values(['backup', 'pause', ''], { client })).toContain('shop');
+    expect(await values(['restore', '--policy', 's'], { client })).toContain('shop');
+    expect(await values(['backup', 'list', '--policy=s'], { client })).toContain('--policy=shop');
+    expect(await values(['restore', 'approve', ''], { client })).toContain('restore.shop-1');
+    expect(await values(['backup', 'cancel', 'restore.'], { client })).toContain('restore.shop-1');
+    expect(await values(['backup', 'pause', 'shop', ''], { client })).toEqual([':4', '']);
+    expect(asked).toEqual([['restore'], ['backup', 'restore', 'drill']]);
+  });
+
   test('a Temporal that is away is no candidate and no error', async () => {
     expect(await slipway(['complete', '--', 'release', 'status', ''])).toEqual({
       exit: 0,

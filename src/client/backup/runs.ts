@@ -103,10 +103,24 @@ export interface ListedRun {
   lastVerified: string | null;
 }
 
+/** Backups, restores and drills that run now, the newest first; at most `limit`. */
+export async function runsUnderWay(
+  api: Api,
+  kinds: readonly ('backup' | 'restore' | 'drill')[],
+  limit: number,
+): Promise<ListedRun[]> {
+  const types = kinds.map((kind) => `'${BACKUP_WORKFLOW[kind]}'`).join(', ');
+  return await listed(api, `ExecutionStatus = 'Running' AND WorkflowType IN (${types})`, limit);
+}
+
 /** Backups, restores and drills of a policy, those that run first, then the newest; at most `limit`. */
 export async function runsOfPolicy(api: Api, policy: string, limit: number): Promise<ListedRun[]> {
   const { backup, restore, drill } = BACKUP_WORKFLOW;
   const query = `SlipwayPolicy = ${quoted(policy)} AND WorkflowType IN ('${backup}', '${restore}', '${drill}')`;
+  return await listed(api, query, limit);
+}
+
+async function listed(api: Api, query: string, limit: number): Promise<ListedRun[]> {
   return await api.call(SERVER_MS, async () => {
     const found: ListedRun[] = [];
     for await (const each of api.client.workflow.list({ query, pageSize: limit })) {
