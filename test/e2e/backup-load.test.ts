@@ -99,7 +99,7 @@ describe('documents that are sent in pieces', () => {
       collection: 'given_up',
       pieces: cut(large),
       ordered: false,
-      keepsZeroTimestamps: true,
+      keepsZeroTimestamps: false,
       signal: stop.signal,
     });
     setImmediate(() => stop.abort(new Error('given up')));
