@@ -1,4 +1,4 @@
-import { MongoClient, type MongoClientOptions } from 'mongodb';
+import { MongoClient, type MongoClientOptions, MongoServerError } from 'mongodb';
 import { ConnectionString } from 'mongodb-connection-string-url';
 
 /** A server's facts that decide how a dump or restore goes about it. */
@@ -107,4 +107,16 @@ export async function serverFacts(client: MongoClient): Promise<ServerFacts> {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const topology = hello['msg'] === 'isdbgrid' ? 'sharded' : hello['setName'] ? 'replicaSet' : 'standalone';
   return { version, majorMinor: [major, minor], topology };
+}
+
+/** Cores that the server may use, when it tells this user. */
+export async function serverCores(client: MongoClient): Promise<number | undefined> {
+  try {
+    const { system } = await client.db('admin').command({ hostInfo: 1 });
+    const cores = Number(system.numCoresAvailableToProcess ?? system.numCores);
+    return cores > 0 ? cores : undefined;
+  } catch (error) {
+    if (error instanceof MongoServerError) return undefined;
+    throw error;
+  }
 }

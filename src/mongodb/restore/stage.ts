@@ -4,6 +4,7 @@ import type { MongoClient } from 'mongodb';
 import type { Namespace } from '../archive/format.ts';
 import { type ArchiveEvent, readArchive } from '../archive/reader.ts';
 import { unwrapArchive } from '../backup/archive-file.ts';
+import { serverCores } from '../connect.ts';
 import { forEachLimited } from '../parallel.ts';
 import {
   allowMixedSchemas,
@@ -52,7 +53,7 @@ async function loadArchive(run: StagingRun): Promise<void> {
   const stored = storedItems(plan);
   progress.enterWith('load', stored);
   await forEachLimited(stored, parallelCollections.create, (item) => createStaged(client, item), signal);
-  const loader = new Loader(client, keepsZeroTimestamps, signal);
+  const loader = new Loader(client, { keepsZeroTimestamps, cores: await serverCores(client) }, signal);
   try {
     await feed(run, loader);
   } finally {
