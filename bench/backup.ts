@@ -43,24 +43,35 @@ interface Rows {
   restores: Row[];
 }
 
-async function dumpRound(place: Place, folder: Folder, rows: Rows, number: number): Promise<string> {
+/** One mongodump to a file, where there is one to compare with. */
+async function theirDump(place: Place, folder: Folder, into: Row[], flags: string[]): Promise<void> {
   const mongodump = programOnPath('mongodump', 'MONGODUMP');
-  const theirs = async (into: Row[], flags: string[]) => {
-    if (!mongodump) return;
-    const archive = join(folder, 'theirs');
-    const args = ['--quiet', `--uri=${place.uri}`, '--db=bench', `--archive=${archive}`, ...flags];
-    const row = await measure(['mongodump', ...flags].join(' '), place.server, mongodump, args);
-    collect(into, { ...row, outputMegabytes: (await stat(archive)).size / 1e6 });
-    await rm(archive);
-  };
-  const plain = await backup(place, policyFor(place, 'none'), number);
-  collect(rows.plain, plain.dumped);
-  await theirs(rows.plain, []);
+  if (!mongodump) return;
+  const archive = join(folder, 'theirs');
+  const args = ['--quiet', `--uri=${place.uri}`, '--db=bench', `--archive=${archive}`, ...flags];
+  const row = await measure(['mongodump', ...flags].join(' '), place.server, mongodump, args);
+  collect(into, { ...row, outputMegabytes: (await stat(archive)).size / 1e6 });
+  await rm(archive);
+}
+
+async function plainRound(place: Place, folder: Folder, into: Row[], number: number): Promise<void> {
+  const { dumped } = await backup(place, policyFor(place, 'none'), number);
+  collect(into, dumped);
+  await theirDump(place, folder, into, []);
+}
+
+async function packedRound(place: Place, folder: Folder, into: Row[], number: number): Promise<string> {
   const zstd = await backup(place, policyFor(place, 'zstd'), number);
   const gzip = await backup(place, policyFor(place, 'gzip'), number);
-  collect(rows.packed, zstd.dumped, gzip.dumped, gzip.proven);
-  await theirs(rows.packed, ['--gzip']);
+  collect(into, zstd.dumped, gzip.dumped, gzip.proven);
+  await theirDump(place, folder, into, ['--gzip']);
   return gzip.id;
+}
+
+/** The server has written what it was filled with, and both programs have run once: none of that is measured. */
+async function warmUp(place: Place, folder: Folder, server: MongoServer): Promise<void> {
+  await server.client.db('admin').command({ fsync: 1 });
+  await plainRound(place, folder, [], 0);
 }
 
 async function restoreRound(
@@ -112,8 +123,10 @@ async function rounds(
   await fill(server.client.db('bench'), size);
   const megabytes = Number((await server.client.db('bench').stats())['dataSize']) / 1e6;
   console.log(`${megabytes.toFixed(0)} MB of BSON in 4 collections, ${runs} rounds\n`);
+  await warmUp(place, folder, server);
   for (let number = 1; number <= runs; number++) {
-    const id = await dumpRound(place, folder, rows, number);
+    await plainRound(place, folder, rows.plain, number);
+    const id = await packedRound(place, folder, rows.packed, number);
     await restoreRound(place, folder, server, rows, id);
   }
   console.log(`Dump\n\n${table(rows.plain, megabytes, 'mongodump')}`);

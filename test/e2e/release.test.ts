@@ -141,7 +141,12 @@ describe.runIf(possible)('a release on a real cluster', () => {
     const containers = [{ name: NAME, env: [{ name: 'LOG_LEVEL', value: 'debug' }] }];
     await vessel.edit({ spec: { template: { spec: { containers } } } });
     const { paused } = await vessel.reaches('paused');
-    expect(paused).toMatchObject({ by: 'slipway', why: expect.stringContaining('kubectl-edit changed') });
+    expect(paused).toMatchObject({
+      by: 'slipway',
+      why: expect.stringContaining(
+        'kubectl-edit added spec.template.spec.containers[product-service].env[LOG_LEVEL]',
+      ),
+    });
     await vessel.abort();
     expect((await vessel.ends()).outcome).toBe('aborted');
     const { spec } = await vessel.read();

@@ -15,7 +15,7 @@ const insertsInFlight = { least: 2, most: 4 };
 const maxReportedFailures = 1000;
 
 /** What of a server decides how it is loaded. */
-export interface LoadedServer {
+interface LoadedServer {
   keepsZeroTimestamps: boolean;
   /** Where it says so. */
   cores: number | undefined;
