@@ -1,16 +1,17 @@
 // `npm run bench -- backup [--size MB] [--runs N] [--collections N] [--destination s3] [--encrypt]`: backup and restore as
 // the worker does them, beside mongodump and mongorestore when they are on PATH (or named by MONGODUMP and MONGORESTORE),
 // which always have a directory. One mongod, one machine, one after the other; in every round each of ours is followed by its
-// peer, so that both meet the same load.
+// peer, each on a server at rest.
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { type MongoServer, programOnPath, startMongod } from '../test/e2e/backup-engine.support.ts';
 import { Bucket, S3Server } from '../test/e2e/support/s3-server.ts';
 import { manyCollections } from './backup/collections.ts';
 import { fill } from './backup/data.ts';
-import { measure } from './backup/processes.ts';
+import { cpuSecondsOf, measure } from './backup/processes.ts';
 import {
   backup,
   build,
@@ -37,16 +38,37 @@ export interface BackupBenchOptions {
 /** Where theirs go, and ours unless told otherwise; also what is only there for a moment. */
 type Folder = string;
 
+interface Stage {
+  place: Place;
+  folder: Folder;
+  server: MongoServer;
+}
+
 interface Rows {
   plain: Row[];
   packed: Row[];
   restores: Row[];
 }
 
+/** Longest that a server is waited for to come to rest. */
+const REST_MS = 20_000;
+const LOOK_MS = 500;
+
+/** What the server still had to do for the one before is not measured with the next: it writes all, and does nothing for a while. */
+async function atRest({ server: pid }: Place, server: MongoServer): Promise<void> {
+  await server.client.db('admin').command({ fsync: 1 });
+  for (let waited = 0; waited < REST_MS; waited += LOOK_MS) {
+    const before = cpuSecondsOf(pid);
+    await setTimeout(LOOK_MS);
+    if (cpuSecondsOf(pid) - before < (LOOK_MS / 1_000) * 0.05) return;
+  }
+}
+
 /** One mongodump to a file, where there is one to compare with. */
-async function theirDump(place: Place, folder: Folder, into: Row[], flags: string[]): Promise<void> {
+async function theirDump({ place, folder, server }: Stage, into: Row[], flags: string[]): Promise<void> {
   const mongodump = programOnPath('mongodump', 'MONGODUMP');
   if (!mongodump) return;
+  await atRest(place, server);
   const archive = join(folder, 'theirs');
   const args = ['--quiet', `--uri=${place.uri}`, '--db=bench', `--archive=${archive}`, ...flags];
   const row = await measure(['mongodump', ...flags].join(' '), place.server, mongodump, args);
@@ -54,39 +76,34 @@ async function theirDump(place: Place, folder: Folder, into: Row[], flags: strin
   await rm(archive);
 }
 
-async function plainRound(place: Place, folder: Folder, into: Row[], number: number): Promise<void> {
-  const { dumped } = await backup(place, policyFor(place, 'none'), number);
-  collect(into, dumped);
-  await theirDump(place, folder, into, []);
+async function ourDump({ place, server }: Stage, compression: string, number: number) {
+  await atRest(place, server);
+  return await backup(place, policyFor(place, compression), number);
 }
 
-async function packedRound(place: Place, folder: Folder, into: Row[], number: number): Promise<string> {
-  const zstd = await backup(place, policyFor(place, 'zstd'), number);
-  const gzip = await backup(place, policyFor(place, 'gzip'), number);
+async function plainRound(stage: Stage, into: Row[], number: number): Promise<void> {
+  const { dumped } = await ourDump(stage, 'none', number);
+  collect(into, dumped);
+  await theirDump(stage, into, []);
+}
+
+async function packedRound(stage: Stage, into: Row[], number: number): Promise<string> {
+  const zstd = await ourDump(stage, 'zstd', number);
+  const gzip = await ourDump(stage, 'gzip', number);
   collect(into, zstd.dumped, gzip.dumped, gzip.proven);
-  await theirDump(place, folder, into, ['--gzip']);
+  await theirDump(stage, into, ['--gzip']);
   return gzip.id;
 }
 
-/** The server has written what it was filled with, and both programs have run once: none of that is measured. */
-async function warmUp(place: Place, folder: Folder, server: MongoServer): Promise<void> {
-  await server.client.db('admin').command({ fsync: 1 });
-  await plainRound(place, folder, [], 0);
-}
-
-async function restoreRound(
-  place: Place,
-  folder: Folder,
-  server: MongoServer,
-  rows: Rows,
-  id: string,
-): Promise<void> {
+async function restoreRound({ place, folder, server }: Stage, rows: Rows, id: string): Promise<void> {
   const mongorestore = programOnPath('mongorestore', 'MONGORESTORE');
+  await atRest(place, server);
   const { loaded, whole } = await restore(place, policyFor(place, 'gzip'), id, 'ours');
   collect(rows.restores, loaded, whole);
   await server.client.db('ours').dropDatabase();
   const archive = join(folder, `${id}.gz`);
   if (!mongorestore || !existsSync(archive)) return;
+  await atRest(place, server);
   const renames = ['--nsFrom=bench.*', '--nsTo=theirs.*'];
   const args = ['--quiet', `--uri=${place.uri}`, '--gzip', `--archive=${archive}`, ...renames];
   collect(rows.restores, await measure('mongorestore --gzip', place.server, mongorestore, args));
@@ -123,11 +140,12 @@ async function rounds(
   await fill(server.client.db('bench'), size);
   const megabytes = Number((await server.client.db('bench').stats())['dataSize']) / 1e6;
   console.log(`${megabytes.toFixed(0)} MB of BSON in 4 collections, ${runs} rounds\n`);
-  await warmUp(place, folder, server);
+  const stage: Stage = { place, folder, server };
+  await plainRound(stage, [], 0); // neither a first start nor a first reading is measured
   for (let number = 1; number <= runs; number++) {
-    await plainRound(place, folder, rows.plain, number);
-    const id = await packedRound(place, folder, rows.packed, number);
-    await restoreRound(place, folder, server, rows, id);
+    await plainRound(stage, rows.plain, number);
+    const id = await packedRound(stage, rows.packed, number);
+    await restoreRound(stage, rows, id);
   }
   console.log(`Dump\n\n${table(rows.plain, megabytes, 'mongodump')}`);
   console.log(table(rows.packed, megabytes, 'mongodump --gzip'));
