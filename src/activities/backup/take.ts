@@ -49,8 +49,7 @@ export async function takeBackup(
           onProgress: (progress) => report(progressOf(progress)),
           ...(source.databases === null ? {} : { databases: source.databases }),
           include: source.include,
-          // What a killed drill has left is no data.
-          exclude: [...source.exclude, `${DRILL_PREFIX}*`],
+          exclude: withoutDrills(source.exclude),
         });
       },
       connectToOneServer,
@@ -59,6 +58,11 @@ export async function takeBackup(
   } finally {
     await storage.close();
   }
+}
+
+/** What a killed drill has left is no data. */
+function withoutDrills(exclude: readonly string[]): string[] {
+  return [...exclude, `${DRILL_PREFIX}*`];
 }
 
 /**
@@ -70,26 +74,24 @@ async function assertNotEmpty(client: MongoClient, { policy, workflow }: TakeInp
   const listed = await client.db('admin').command({ listDatabases: 1, nameOnly: true });
   const there = (listed['databases'] as { name: string }[]).map(({ name }) => name);
   const gone = (databases ?? []).filter((name) => !there.includes(name));
-  if (gone.length > 0 && (gone.length === databases?.length || !isBeforeRestore(workflow.id)))
-    throw emptySource(`has no database ${gone.join(', ')}, which the policy names`, there);
   const own = there.filter((name) => !SERVERS_OWN.has(name) && !name.startsWith(DRILL_PREFIX));
+  if (gone.length > 0 && (gone.length === databases?.length || !isBeforeRestore(workflow.id)))
+    throw emptySource(`has no database ${gone.join(', ')}, which the policy names`, own);
   // Only patterns make a look at the collections necessary, of which there may be ten thousand.
   const patterns = include.length + exclude.length > 0;
-  const filter = { ...(databases && { databases }), include, exclude: [...exclude, `${DRILL_PREFIX}*`] };
+  const filter = { ...(databases && { databases }), include, exclude: withoutDrills(exclude) };
   const found = patterns
     ? (await listCollections(client, filter)).filter(
         ({ db }) => databases !== null || include.length > 0 || own.includes(db),
       )
     : (databases ?? own);
-  if (found.length === 0) throw emptySource('holds nothing that the policy takes', there);
+  if (found.length === 0) throw emptySource('holds nothing that the policy takes', own);
 }
 
-function emptySource(what: string, there: string[]): ApplicationFailure {
-  const instead = there
-    .filter((name) => !SERVERS_OWN.has(name) && !name.startsWith(DRILL_PREFIX))
-    .slice(0, 20);
+/** `own`: databases that are neither the server's nor a drill's. */
+function emptySource(what: string, own: string[]): ApplicationFailure {
   return ApplicationFailure.nonRetryable(
-    `the server ${what}; it has ${instead.join(', ') || 'none at all'}. Is it gone, or misspelt? Older backups stay`,
+    `the server ${what}; it has ${own.slice(0, 20).join(', ') || 'none at all'}. Is it gone, or misspelt? Older backups stay`,
     BACKUP_FAILURE.sourceEmpty,
   );
 }
