@@ -16,12 +16,12 @@ import {
   type PastRelease,
 } from './client/release/listing.ts';
 import { type WaitOptions, waitForOutcome } from './client/release/outcome.ts';
-import { waitingReleases } from './client/release/line.ts';
+import { waitingReleases, withdrawRelease } from './client/release/line.ts';
 import { type SetupOptions, type SetupResult, setup } from './client/setup.ts';
 import type { ReleaseRef } from './client/release/ref.ts';
 import { type StartRequest, type Started, startRelease } from './client/release/start.ts';
 import { updateError } from './client/release/update-error.ts';
-import { type ReleaseView, viewRelease } from './client/release/view.ts';
+import { describe, type ReleaseView, viewRelease } from './client/release/view.ts';
 import { releaseId } from './domain/names.ts';
 import type {
   AlertNotice,
@@ -30,6 +30,7 @@ import type {
   QueueStatus,
   RejectCommand,
   ReleaseStatus,
+  WithdrawCommand,
 } from './domain/release/types.ts';
 import type { Target } from './domain/workload/types.ts';
 
@@ -48,6 +49,8 @@ const SIGNAL_MS = 3_000;
 export interface CommandOptions {
   /** Identity of this very command: a repeated one is carried out once. */
   updateId?: string;
+  /** Only to this run; by default to whichever runs now. */
+  run?: string;
 }
 
 /** The commands of releases. Every method ends in time; whatever it throws is a {@link SlipwayError}, or a bug. */
@@ -133,6 +136,11 @@ export class SlipwayClient {
     return waitingReleases(this.#api, namespace, name);
   }
 
+  /** Takes a waiting release out of the line. Throws `Refused` when it does not stand there (any more), `NoRelease` without a line. */
+  withdraw({ namespace, name }: Target, command: WithdrawCommand): Promise<QueueStatus> {
+    return withdrawRelease(this.#api, namespace, name, command);
+  }
+
   approve(target: Target, command: ApproveCommand, options?: CommandOptions): Promise<ReleaseStatus> {
     return this.#command(target, 'approve', command, options);
   }
@@ -177,6 +185,12 @@ export class SlipwayClient {
     }
   }
 
+  /** Id of the run that is under way, `null` when there is none. Throws `Unreachable`. */
+  async runningRun({ namespace, name }: Target): Promise<string | null> {
+    const info = await describe(this.#api, releaseId(namespace, name));
+    return info?.status.name === 'RUNNING' ? info.runId : null;
+  }
+
   setup(options?: SetupOptions): Promise<SetupResult> {
     return setup(this.#api, options);
   }
@@ -195,10 +209,10 @@ export class SlipwayClient {
     target: Target,
     name: string,
     command: ApproveCommand | PersonCommand,
-    options: CommandOptions = {},
+    { run, ...options }: CommandOptions = {},
   ): Promise<ReleaseStatus> {
     const id = releaseId(target.namespace, target.name);
-    const handle = this.#api.client.workflow.getHandle(id);
+    const handle = this.#api.client.workflow.getHandle(id, run);
     try {
       return await this.#api.raw(UPDATE_MS, () =>
         handle.executeUpdate<ReleaseStatus, [ApproveCommand | PersonCommand]>(name, {

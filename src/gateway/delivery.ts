@@ -2,9 +2,10 @@
 import type { SlipwayClient } from '../client.ts';
 import type { AlertNotice } from '../domain/release/types.ts';
 import type { Target } from '../domain/workload/types.ts';
+import { Repeats } from './repeats.ts';
 import { type LabelNames, targetOf } from './targets.ts';
 
-export type AlertClient = Pick<SlipwayClient, 'signalAlert' | 'runningReleases'>;
+export type AlertClient = Pick<SlipwayClient, 'signalAlert' | 'runningReleases' | 'runningRun'>;
 
 interface DeliveryResult {
   /** Signals acknowledged. */
@@ -25,6 +26,8 @@ interface DeliveryOptions {
 export class DeliveryTimeout extends Error {}
 
 interface Signal {
+  /** Identity of the workload and of what happened to it. */
+  key: string;
   target: Target;
   alert: AlertNotice;
 }
@@ -33,6 +36,7 @@ export class Delivery {
   readonly #client: AlertClient;
   readonly #options: DeliveryOptions;
   readonly #slots: Slots;
+  readonly #repeats = new Repeats();
 
   constructor(client: AlertClient, options: DeliveryOptions) {
     this.#client = client;
@@ -57,7 +61,7 @@ export class Delivery {
         this.#slots.use(async () => {
           // A request that was given up must not go on working through its list.
           if (deadline.passed) throw new DeliveryTimeout();
-          return await this.#client.signalAlert(signal.target, signal.alert);
+          return await this.#tell(signal);
         }),
       ),
     );
@@ -67,17 +71,21 @@ export class Delivery {
     return { delivered, unmatched: unmatched + signals.length - delivered };
   }
 
+  #tell({ key, target, alert }: Signal): Promise<boolean> {
+    return this.#repeats.once(
+      key,
+      () => this.#client.runningRun(target),
+      () => this.#client.signalAlert(target, alert),
+    );
+  }
+
   async #plan(alerts: readonly AlertNotice[]): Promise<{ signals: Signal[]; unmatched: number }> {
     const signals = new Map<string, Signal>();
     const add = (target: Target, alert: AlertNotice): void => {
       // Two HA peers' copies in one group, or a template that repeats alerts: once is enough.
-      signals.set(
-        JSON.stringify([target.namespace, target.name, alert.fingerprint, alert.status, alert.startsAt]),
-        {
-          target,
-          alert,
-        },
-      );
+      const { fingerprint, status, startsAt } = alert;
+      const key = JSON.stringify([target.namespace, target.name, fingerprint, status, startsAt]);
+      signals.set(key, { key, target, alert });
     };
     const running = new Map<string, Promise<Target[]>>();
     let unmatched = 0;

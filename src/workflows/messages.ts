@@ -8,6 +8,7 @@ import type {
   QueueStatus,
   RejectCommand,
   ReleaseStatus,
+  WithdrawCommand,
 } from '../domain/release/types.ts';
 
 export const approve = defineUpdate<ReleaseStatus, [ApproveCommand]>('approve');
@@ -24,5 +25,7 @@ export const status = defineQuery<ReleaseStatus>('status');
 
 /** Waiting releases of one workload (workflow `releaseQueue`): started with `enqueue` as update-with-start. */
 export const enqueue = defineUpdate<QueueStatus, [EnqueueCommand]>('enqueue');
+/** Take a waiting release out of the line. */
+export const withdraw = defineUpdate<QueueStatus, [WithdrawCommand]>('withdraw');
 /** Who stands in line. */
 export const queued = defineQuery<QueueStatus>('queued');

@@ -244,6 +244,34 @@ describe('line', () => {
     expect(await client.waitForOutcome(again)).toMatchObject(superseded);
   });
 
+  test('a waiting release is taken out of the line by its key, and whoever waits for it hears that', async () => {
+    const name = freshName();
+    const running = await start(name);
+    const [second, third] = [
+      await start(name, { image: 'x:v2', key: 'second' }, 'queue'),
+      await start(name, { image: 'x:v3', key: 'third' }, 'queue'),
+    ];
+    const end = client.waitForOutcome(second, { intervalMs: 200 });
+    const wrong = client.withdraw(target(name), { id: 'secnd', by: 'ann', why: 'typo' });
+    await expect(wrong).rejects.toThrow(
+      'no release with the id "secnd" stands in line; waiting: second, third',
+    );
+    const line = await client.withdraw(target(name), { id: 'second', by: 'ann', why: 'wrong image' });
+    expect(line.waiting).toMatchObject([{ key: 'third' }]);
+    expect(await end).toMatchObject({
+      status: {
+        outcome: 'aborted',
+        key: 'second',
+        reason: 'ann aborted it while it stood in line: wrong image; nothing had been changed',
+      },
+    });
+    await client.abort(target(name), { by: 'ann' });
+    expect(await client.waitForOutcome(running)).toMatchObject({ status: { outcome: 'aborted' } });
+    await expect.poll(async () => (await client.status(ns, name)).status.key).toBe('third');
+    await client.promote(target(name), { by: 'ann' });
+    expect(await client.waitForOutcome(third)).toMatchObject({ status: { outcome: 'promoted' } });
+  });
+
   test('repeating one request does not stand in line twice', async () => {
     const name = freshName();
     await start(name);

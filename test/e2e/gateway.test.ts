@@ -260,6 +260,7 @@ describe('operation', () => {
       client: {
         ping: async () => undefined,
         runningReleases: async () => [],
+        runningRun: async () => null,
         signalAlert: (target) => {
           if (target.name === 'UP') return Promise.resolve(false);
           asked.resolve();

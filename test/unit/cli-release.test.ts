@@ -265,6 +265,39 @@ describe('abort with nothing in progress', () => {
     });
   });
 
+  test('with --id takes a release that stands in line out of it, and leaves the running one alone', async () => {
+    const withdraw = vi.fn(async () => ({ waiting: [], unstarted: [] }));
+    const waiting = async () => [{ image: 'v3', starter: 'bob', key: 'job-3', policy: 'queue' as const }];
+    const { exit, out } = await slipway('release abort shop/web --id job-3 --by ann --why typo', {
+      client: { waiting, withdraw },
+    });
+    expect({ exit, out }).toEqual({
+      exit: 0,
+      out: 'Taken out of the line of shop/web; nothing had been changed.\n',
+    });
+    expect(withdraw).toHaveBeenCalledWith(
+      { namespace: 'shop', name: 'web' },
+      { id: 'job-3', by: 'ann', why: 'typo' },
+    );
+  });
+
+  test('with --id never aborts another release than that one', async () => {
+    const client = {
+      waiting: async () => [],
+      status: async () => view(releaseStatus({ key: 'job-2' })),
+    };
+    const { exit, err } = await slipway('release abort shop/web --id job-3 --why typo', { client });
+    expect(exit).toBe(1);
+    expect(err).toContain('no release of shop/web with the id "job-3" runs or stands in line');
+    const abort = vi.fn(async () => releaseStatus({ key: 'job-2' }));
+    await slipway('release abort shop/web --id job-2 --by ann --why typo', { client: { ...client, abort } });
+    expect(abort).toHaveBeenCalledWith(
+      { namespace: 'shop', name: 'web' },
+      { by: 'ann', why: 'typo' },
+      { run: releaseStatus().run },
+    );
+  });
+
   test('but pausing nothing fails', async () => {
     const { exit, err } = await slipway('release pause shop/web', { client: { pause: none } });
     expect({ exit, err }).toEqual({ exit: 1, err: 'slipway: there is no release of shop/web\n' });
@@ -322,7 +355,7 @@ describe('status, list and history', () => {
       waiting: () => Promise.resolve(waiting),
     };
     const { out } = await slipway('release status shop/web', { client });
-    expect(out).toContain('In line, to start when this one ends: v3 (bob)');
+    expect(out).toContain('In line, to start when this one ends: v3 (bob, --id job-3)');
     const json = await slipway('release status shop/web -o json', { client });
     expect(JSON.parse(json.out)).toMatchObject({ waiting });
   });

@@ -249,20 +249,62 @@ describe('delivery', () => {
   const labels = { namespace: 'namespace', workload: ['app'] };
   const options = { labels, parallel: 2, withinMs: 1_000 };
   const running = (...workloads: string[]) => workloads.map((workload) => ({ workload })) as never;
+  const nothing = { runningReleases: async () => [], runningRun: async () => null };
 
   test('copies of one alert in a request are told once, its resolution separately', async () => {
     const signalAlert = vi.fn(async () => true);
-    const delivery = new Delivery({ signalAlert, runningReleases: vi.fn() }, options);
+    const delivery = new Delivery({ ...nothing, signalAlert }, options);
     const firing = notice({ namespace: 'a', app: 'b' });
     const result = await delivery.deliver([firing, { ...firing }, { ...firing, status: 'resolved' }]);
     expect(signalAlert).toHaveBeenCalledTimes(2);
     expect(result).toEqual({ delivered: 2, unmatched: 0 });
   });
 
+  test('what a release has is not told again with every repeat, and the next release hears of it', async () => {
+    let run: string | null = 'first';
+    const told: (string | null)[] = [];
+    const delivery = new Delivery(
+      {
+        ...nothing,
+        runningRun: async () => run,
+        signalAlert: async () => {
+          told.push(run);
+          return run !== null;
+        },
+      },
+      options,
+    );
+    const repeat = () => delivery.deliver([notice({ namespace: 'a', app: 'b' })]);
+    for (let times = 0; times < 5; times++) expect(await repeat()).toEqual({ delivered: 1, unmatched: 0 });
+    // The first time nobody was asked which run it is.
+    expect(told).toEqual(['first', 'first']);
+    run = 'second';
+    for (let times = 0; times < 3; times++) await repeat();
+    expect(told).toEqual(['first', 'first', 'second']);
+    run = null;
+    expect(await repeat()).toEqual({ delivered: 0, unmatched: 1 });
+    run = 'third';
+    await repeat();
+    expect(told.at(-1)).toBe('third');
+    await delivery.deliver([notice({ namespace: 'a', app: 'b' }, { startsAt: '2026-11-23T10:00:00Z' })]);
+    expect(told).toHaveLength(6);
+  });
+
+  test('a repeat whose telling fails is told again', async () => {
+    const tell = vi.fn(async () => true);
+    const delivery = new Delivery({ ...nothing, runningRun: async () => 'run', signalAlert: tell }, options);
+    const alert = notice({ namespace: 'a', app: 'b' });
+    await delivery.deliver([alert]);
+    tell.mockRejectedValueOnce(new Error('away'));
+    await expect(delivery.deliver([alert])).rejects.toThrow('away');
+    await delivery.deliver([alert]);
+    expect(tell).toHaveBeenCalledTimes(3);
+  });
+
   test('an alert without a workload reaches every running release of its namespace, listed once', async () => {
     const signalAlert = vi.fn(async (_target: { name: string }) => true);
     const runningReleases = vi.fn(async () => running('b', 'c'));
-    const delivery = new Delivery({ signalAlert, runningReleases }, options);
+    const delivery = new Delivery({ ...nothing, signalAlert, runningReleases }, options);
     const result = await delivery.deliver([notice({ namespace: 'a' }), notice({ namespace: 'a', x: 'y' })]);
     expect(runningReleases).toHaveBeenCalledTimes(1);
     expect(
@@ -280,7 +322,7 @@ describe('delivery', () => {
       now -= 1;
       return false;
     };
-    const delivery = new Delivery({ signalAlert, runningReleases: vi.fn() }, options);
+    const delivery = new Delivery({ ...nothing, signalAlert }, options);
     const alerts = Array.from({ length: 20 }, (_, i) => notice({ namespace: 'a', app: `b${i}` }));
     expect(await delivery.deliver(alerts)).toEqual({ delivered: 0, unmatched: 20 });
     expect(most).toBe(2);
@@ -293,7 +335,7 @@ describe('delivery', () => {
       told.push(name);
       return true;
     };
-    const delivery = new Delivery({ signalAlert, runningReleases: vi.fn() }, options);
+    const delivery = new Delivery({ ...nothing, signalAlert }, options);
     await expect(
       delivery.deliver([notice({ namespace: 'a', app: 'b' }), notice({ namespace: 'a', app: 'c' })]),
     ).rejects.toThrow('away');
@@ -307,7 +349,7 @@ describe('delivery', () => {
       calls += 1;
       return release.promise;
     };
-    const delivery = new Delivery({ signalAlert, runningReleases: vi.fn() }, { ...options, withinMs: 20 });
+    const delivery = new Delivery({ ...nothing, signalAlert }, { ...options, withinMs: 20 });
     const alerts = Array.from({ length: 10 }, (_, i) => notice({ namespace: 'a', app: `b${i}` }));
     await expect(delivery.deliver(alerts)).rejects.toBeInstanceOf(DeliveryTimeout);
     release.resolve(true);

@@ -46,6 +46,21 @@ describe('guards', () => {
     expect(cluster.writes.filter((write) => write === 'rollBack')).toHaveLength(1);
   });
 
+  test('a release beside an alert that it ignores is hauled back before it can hear no more of them', async () => {
+    const cluster = new FakeCluster();
+    const release = await harbour.launch(cluster);
+    await release.until('awaiting-approval');
+    const ignored = alertOf({ severity: 'none' });
+    for (let sent = 0; sent < 9_001; sent += 250)
+      await Promise.all(Array.from({ length: 250 }, () => release.handle.signal(messages.alert, ignored)));
+    const { outcome, reason } = await release.result();
+    expect({ outcome, reason }).toEqual({
+      outcome: 'rolled-back',
+      reason: expect.stringMatching(/^more happened than one release can hold: .*look for an alert/),
+    });
+    expectRestored(cluster);
+  });
+
   test('an alert while a step is being applied waits for that write and then undoes it', async () => {
     const cluster = new FakeCluster();
     let release: Voyager | undefined;

@@ -6,7 +6,7 @@ import { outputOption } from '../output.ts';
 import type { Context } from '../session.ts';
 import type { DecideFlags } from '../release/decide.ts';
 import type { ListFlags } from '../release/list.ts';
-import type { SteerFlags, SteerName } from '../release/steer.ts';
+import type { AbortFlags, SteerFlags, SteerName } from '../release/steer.ts';
 import type { StartFlags } from '../release/start.ts';
 import type { HistoryFlags, StatusFlags, WatchFlags } from '../release/show.ts';
 import { withTarget } from '../target.ts';
@@ -181,23 +181,35 @@ const STEER: Record<SteerName, string> = {
 };
 
 function addSteer(group: Command, { session }: Context): void {
-  for (const name of Object.keys(STEER) as SteerName[]) {
+  const why = (name: SteerName) =>
+    `why; history keeps it${name === 'promote' || name === 'abort' ? ' (required)' : ''}`;
+  const example = (name: SteerName) =>
+    `  $ slipway release ${name} ecommerce/product-service --why "checkout team asked"`;
+  const add = (name: SteerName): Command =>
     connectOptions(withTarget(group.command(name).description(STEER[name])))
-      .option(
-        '--why <text>',
-        `why; history keeps it${name === 'promote' || name === 'abort' ? ' (required)' : ''}`,
-      )
+      .option('--why <text>', why(name))
       .addOption(byOption())
-      .addOption(outputOption(['json', 'yaml', 'name']))
-      .addHelpText(
-        'after',
-        `\nExample:\n  $ slipway release ${name} ecommerce/product-service --why "checkout team asked"`,
-      )
+      .addOption(outputOption(['json', 'yaml', 'name']));
+  for (const name of ['pause', 'resume', 'promote'] as const) {
+    add(name)
+      .addHelpText('after', `\nExample:\n${example(name)}`)
       .action(async (target: string, flags: SteerFlags) => {
         const { steer } = await import('../release/steer.ts');
         await steer(session, name, target, flags);
       });
   }
+  add('abort')
+    .option('--id <key>', 'only the release with this id; one that stands in line is taken out of it')
+    .addHelpText(
+      'after',
+      `\nExamples:\n${example('abort')}\n${example('abort').replace('--why', '--id "$CI_PIPELINE_ID" --why')}`,
+    )
+    .action(async (target: string, flags: AbortFlags) => {
+      const { abortById, steer } = await import('../release/steer.ts');
+      await (flags.id === undefined
+        ? steer(session, 'abort', target, flags)
+        : abortById(session, target, flags));
+    });
 }
 
 function addSpec(group: Command, { session }: Context): void {

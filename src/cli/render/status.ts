@@ -160,7 +160,9 @@ function story(
 /** Whoever ends this release should know that another one begins at once. */
 function line({ waiting = [] }: RenderOptions): string[] {
   if (waiting.length === 0) return [];
-  const names = waiting.map(({ image, starter }) => `${shortImage(image)} (${plain(starter)})`);
+  const names = waiting.map(
+    ({ image, starter, key }) => `${shortImage(image)} (${plain(starter)}, --id ${plain(key ?? 'none')})`,
+  );
   return [`In line, to start when this one ends: ${names.join(', ')}`];
 }
 

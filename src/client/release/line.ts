@@ -1,11 +1,12 @@
 /** Who stands in line for a workload, and what became of those who left it without being started. */
 import { WorkflowFailedError } from '@temporalio/client';
 import { releaseQueueId } from '../../domain/names.ts';
-import type { QueueStatus, ReplacedRelease } from '../../domain/release/types.ts';
-import { type Api, QUERY_MS, SERVER_MS } from '../api.ts';
+import type { QueueStatus, UnstartedRelease, WithdrawCommand } from '../../domain/release/types.ts';
+import { type Api, QUERY_MS, SERVER_MS, UPDATE_MS } from '../api.ts';
 import { quoted } from '../attributes.ts';
 import type { ReleaseRef } from './ref.ts';
 import { statusWithoutRun } from './status-without-run.ts';
+import { updateError } from './update-error.ts';
 import { describe, type ReleaseView } from './view.ts';
 
 /** Lines that are over and are asked whether they knew a release; the last one nearly always does. */
@@ -27,16 +28,35 @@ export async function lineRuns(api: Api, namespace: string, name: string): Promi
   return info?.status.name === 'RUNNING';
 }
 
-/** A release that was replaced in line, by its key; `null` when it was not, or nobody can say. */
-export async function replacedRelease(
+/** Takes a waiting release out of the line, by its key. Throws `Refused` when it does not stand there, `NoRelease` without a line. */
+export async function withdrawRelease(
+  api: Api,
+  namespace: string,
+  name: string,
+  command: WithdrawCommand,
+): Promise<QueueStatus> {
+  const id = releaseQueueId(namespace, name);
+  try {
+    return await api.raw(UPDATE_MS, () =>
+      api.client.workflow
+        .getHandle(id)
+        .executeUpdate<QueueStatus, [WithdrawCommand]>('withdraw', { args: [command] }),
+    );
+  } catch (error) {
+    throw await updateError(api, id, 'withdraw', error);
+  }
+}
+
+/** A release that left the line without being started, by its key; `null` when it did not, or nobody can say. */
+export async function unstartedRelease(
   api: Api,
   namespace: string,
   name: string,
   key: string,
-): Promise<ReplacedRelease | null> {
+): Promise<UnstartedRelease | null> {
   const id = releaseQueueId(namespace, name);
-  const knows = (line: QueueStatus | null): ReplacedRelease | undefined =>
-    line?.replaced?.findLast((each) => each.key === key);
+  const knows = (line: QueueStatus | null): UnstartedRelease | undefined =>
+    line?.unstarted?.findLast((each) => each.key === key);
   const latest = await describe(api, id);
   if (!latest) return null;
   const known = knows(latest.status.name === 'RUNNING' ? await askLine(api, id) : await lineResult(api, id));
@@ -48,22 +68,23 @@ export async function replacedRelease(
   return null;
 }
 
-/** A release that was replaced in line, as others are shown: superseded, with nothing changed. */
-export function viewReplaced({ id, key }: ReleaseRef, replaced: ReplacedRelease): ReleaseView {
+/** A release that left the line without being started, as others are shown: over, with nothing changed. */
+export function viewUnstarted({ id, key }: ReleaseRef, unstarted: UnstartedRelease): ReleaseView {
   const [, namespace = '', ...rest] = id.split('.');
-  const { by, why, at, image, starter, releaseReason } = replaced;
+  const { outcome, by, why, at, image, starter, releaseReason } = unstarted;
+  const end = outcome === 'superseded' ? `superseded by ${by}` : `${by} aborted it`;
   const status = statusWithoutRun({
     id,
     run: '',
     namespace,
     workload: rest.join('.'),
     image,
-    reason: `superseded by ${by} while it stood in line: ${why}; nothing had been changed`,
+    reason: `${end} while it stood in line: ${why}; nothing had been changed`,
     releaseReason,
     starter,
     key,
-    phase: 'superseded',
-    outcome: 'superseded',
+    phase: outcome,
+    outcome,
     startedAt: at,
     finishedAt: at,
   });

@@ -2,12 +2,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { WorkflowFailedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import type { ReleaseStatus, ReplacedRelease } from '../../domain/release/types.ts';
+import type { ReleaseStatus, UnstartedRelease } from '../../domain/release/types.ts';
 import type { Api } from '../api.ts';
 import { memoOf } from '../attributes.ts';
 import { codeOf, isTransient, plainError } from '../connection.ts';
 import { SlipwayError } from '../errors.ts';
-import { replacedRelease, viewReplaced, waitingReleases } from './line.ts';
+import { unstartedRelease, viewUnstarted, waitingReleases } from './line.ts';
 import type { ReleaseRef } from './ref.ts';
 import { runByKey } from './start.ts';
 import { describe, noRelease, queryStatus, type ReleaseView, viewRelease } from './view.ts';
@@ -50,7 +50,7 @@ export async function waitForOutcome(
   const tell = once(options.onProgress);
   try {
     const turn = ref.run ?? (await turnOf(api, ref, tell, signal, options.intervalMs ?? DEFAULT_INTERVAL_MS));
-    if (typeof turn !== 'string') return viewReplaced(ref, turn);
+    if (typeof turn !== 'string') return viewUnstarted(ref, turn);
     const run = turn;
     const watching = options.onProgress
       ? watch(api, ref.id, run, tell, signal, options.intervalMs ?? DEFAULT_INTERVAL_MS)
@@ -81,14 +81,14 @@ async function atTimeout(api: Api, ref: ReleaseRef): Promise<ReleaseView | null>
   return run === null ? null : await viewRelease(api, ref.id, run);
 }
 
-/** Waits in line; returns the run once the release has started, or who took its place. */
+/** Waits in line; returns the run once the release has started, or how it left the line without being started. */
 async function turnOf(
   api: Api,
   ref: ReleaseRef,
   tell: (progress: Progress) => void,
   signal: AbortSignal,
   intervalMs: number,
-): Promise<string | ReplacedRelease> {
+): Promise<string | UnstartedRelease> {
   const { id, key } = ref;
   if (key === null)
     throw new SlipwayError('failed', `a release without run or key cannot be followed: ${id}`);
@@ -103,8 +103,8 @@ async function turnOf(
       const ahead = waiting?.findIndex((each) => each.key === key) ?? -1;
       if (waiting === null || ahead >= 0) seen = Date.now();
       else {
-        const replaced = await replacedRelease(api, namespace, rest.join('.'), key);
-        if (replaced) return replaced;
+        const unstarted = await unstartedRelease(api, namespace, rest.join('.'), key);
+        if (unstarted) return unstarted;
       }
       tell({ kind: 'queued', ahead: ahead >= 0 ? ahead : null });
     } catch (error) {

@@ -10,7 +10,7 @@ import { type Api, SERVER_MS, UPDATE_MS } from '../api.ts';
 import { attributePairs, memoOf, quoted } from '../attributes.ts';
 import { codeOf, grpcDetails, plainError } from '../connection.ts';
 import { AnotherReleaseRunning, SlipwayError } from '../errors.ts';
-import { lineRuns, replacedRelease, waitingReleases } from './line.ts';
+import { lineRuns, unstartedRelease, waitingReleases } from './line.ts';
 import { describe, phaseOf } from './view.ts';
 import { updateError } from './update-error.ts';
 import type { ReleaseRef } from './ref.ts';
@@ -130,7 +130,7 @@ function sameRelease(input: ReleaseInput, { image, ...found }: Found): Started {
   return { ...found, attached: true };
 }
 
-/** Running, in line, replaced in line, or finished: the same key never starts twice. */
+/** Running, in line, gone from the line, or finished: the same key never starts twice. */
 async function findByKey(api: Api, namespace: string, name: string, key: string): Promise<Found | null> {
   const id = releaseId(namespace, name);
   // The latest run is read from the store of record; the index below may lag by a second.
@@ -143,8 +143,8 @@ async function findByKey(api: Api, namespace: string, name: string, key: string)
   if (inLine) return { id, run: null, key, queued: true, image: inLine.image };
   const past = await infoByKey(api, id, key);
   if (past) return { id, run: past.runId, key, queued: false, image: memoOf(past).image };
-  const replaced = await replacedRelease(api, namespace, name, key);
-  return replaced && { id, run: null, key, queued: true, image: replaced.image };
+  const unstarted = await unstartedRelease(api, namespace, name, key);
+  return unstarted && { id, run: null, key, queued: true, image: unstarted.image };
 }
 
 /** Run of a release by its key, from the index. */

@@ -57,6 +57,8 @@ export class ReleaseRun {
   skippedFrom: number | null = null;
   /** The phase that the index of workflows shows. */
   shownPhase: Phase | null = null;
+  /** Alerts that were sent to it, whatever they were about: Temporal counts them. */
+  signals = 0;
   /** Counts every change, so that whoever shows the release knows when to show it anew. */
   changes = 0;
 

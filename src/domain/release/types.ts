@@ -130,23 +130,29 @@ export interface EnqueueCommand {
   policy: 'queue' | 'supersede';
 }
 
-/** A release that was replaced in line by one that supersedes, and so never started. */
-export interface ReplacedRelease {
+/** Takes a waiting release out of the line, by its key. */
+export interface WithdrawCommand extends PersonCommand {
+  id: string;
+}
+
+/** A release that left the line without being started: replaced by one that supersedes, or taken out by a person. */
+export interface UnstartedRelease {
+  outcome: Extract<Outcome, 'superseded' | 'aborted'>;
   image: string;
   starter: string;
   key: string | null;
   releaseReason: string;
-  /** Who started the release that took its place, and why. */
+  /** Who took it out, or started the release that took its place, and why. */
   by: string;
   why: string;
   /** ISO time. */
   at: string;
 }
 
-/** Answer of the query `queued` and of the update `enqueue`, and the result of the workflow. */
+/** Answer of the query `queued` and of the updates `enqueue` and `withdraw`, and the result of the workflow. */
 export interface QueueStatus {
   /** Waiting releases, next first. */
   waiting: { image: string; starter: string; key: string | null; policy: 'queue' | 'supersede' }[];
-  /** The last that were replaced, oldest first. */
-  replaced: ReplacedRelease[];
+  /** The last that left the line without being started, oldest first. */
+  unstarted: UnstartedRelease[];
 }

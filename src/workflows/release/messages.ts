@@ -76,6 +76,7 @@ export function listen(run: ReleaseRun): void {
   setHandler(
     messages.alert,
     (sent) => {
+      run.signals += 1;
       const notice = alertFrom(sent);
       if (notice) run.alerted(notice, Date.now());
       else log.warn('an alert without fingerprint or labels was ignored');

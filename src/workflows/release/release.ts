@@ -20,6 +20,7 @@ import { milliseconds } from '../../specs/duration.ts';
 import { ahead, back } from './activities.ts';
 import { failureText } from '../failure-text.ts';
 import { haulBack, stopFor } from './back.ts';
+import { keepWithinBounds } from './bounds.ts';
 import { begin, goAllTheWay, keepSteering } from './helm.ts';
 import { undoInput } from './inputs.ts';
 import { keepShowing } from '../showing.ts';
@@ -60,6 +61,7 @@ async function story(run: ReleaseRun, voyage: Voyage): Promise<void> {
   if (run.input.dryRun) return;
   voyage.accompany(() => keepDeadline(run));
   voyage.accompany(() => limitPauses(run));
+  voyage.accompany(() => keepWithinBounds(run));
   voyage.accompany(() => keepLookout(run));
   voyage.accompany(() => keepSteering(run));
   for (let index = 0; index < (run.plan?.steps.length ?? 0); index++) {

@@ -1,25 +1,14 @@
 /** The eyes of a release: one long activity that answers when something changed, for as long as there is a canary. */
-import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition } from '@temporalio/workflow';
 import type { WatchInput } from '../../activities/release/types.ts';
 import type { ReleaseRun } from '../../domain/release/run.ts';
 import { lookout } from './activities.ts';
 import { watchInput } from './inputs.ts';
 
-/** Temporal ends a run at 51,200 events; a workload that flaps that much is hauled back before. */
-const MOST_EVENTS = 30_000;
-
 /** Observes from the first write until cancelled. What is looked for follows the state: a new aim starts a new look. */
 export async function keepLookout(run: ReleaseRun): Promise<void> {
   await condition(() => run.afloat);
-  for (;;) {
-    await look(run);
-    if (workflowInfo().historyLength > MOST_EVENTS) {
-      run.halt(
-        { outcome: 'rolled-back', reason: `the workload changed too often (${MOST_EVENTS} events)` },
-        Date.now(),
-      );
-    }
-  }
+  for (;;) await look(run);
 }
 
 /** Takes one observation that differs from the last, or returns early when something else is to be looked for. */
