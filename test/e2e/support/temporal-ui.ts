@@ -1,12 +1,16 @@
 /** The Temporal UI in a headless Chromium: what an approver sees there and does there. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
+import { type Browser, chromium, type Locator, type Page, type Route } from 'playwright-core';
 import { provision } from '../../../lab/provision.ts';
 
 /** For each thing that must show up on a page. */
 const SHOWN_WITHIN_MS = 60_000;
 const OPENED_WITHIN_ATTEMPTS = 3;
+/** A page that shows nothing for so long is opened again. */
+const DRAWN_WITHIN_MS = 30_000;
+/** For the account of a page that may be past answering. */
+const TOLD_WITHIN_MS = 5_000;
 /** A browser must start within this time. */
 const STARTED_WITHIN_MS = 60_000;
 /** High enough that a whole page is on one picture. */
@@ -62,6 +66,7 @@ export class TemporalUi {
   static async open(browser: Browser, url: string): Promise<TemporalUi> {
     const page = await browser.newPage({ viewport: WINDOW });
     page.setDefaultTimeout(SHOWN_WITHIN_MS);
+    await page.route(`${url}/**`, carry);
     return new TemporalUi(page, `${url}/namespaces/default`);
   }
 
@@ -69,17 +74,26 @@ export class TemporalUi {
     return this.page.close();
   }
 
-  /** Opens a page; again when the UI says "Try a refresh", as it does when one request of its own has failed. */
+  /** Opens a page; again when the UI says "Try a refresh" or shows nothing, as it does when a request of its own has failed. */
   async goto(address: string): Promise<void> {
-    const drawn = this.page.getByRole('link', { name: 'Workflows' }).first();
-    const failed = this.page.getByText("Uh oh. There's an error.");
     for (let attempt = 1; attempt <= OPENED_WITHIN_ATTEMPTS; attempt++) {
+      if (await this.#opens(address)) return;
+    }
+    throw new Error(`${address} shows no page of the UI: ${await this.shown()}`);
+  }
+
+  async #opens(address: string): Promise<boolean> {
+    const drawn = this.page.getByRole('link', { name: 'Workflows' }).first();
+    const failed = this.page.getByText("Uh oh. There's an error.").first();
+    try {
       // Not until every request is over: pages keep asking for more history as long as a workflow runs.
       await this.page.goto(address, { waitUntil: 'domcontentloaded' });
-      await drawn.or(failed).first().waitFor();
-      if (!(await failed.isVisible())) return;
+      await drawn.or(failed).first().waitFor({ timeout: DRAWN_WITHIN_MS });
+      return !(await failed.isVisible());
+    } catch (error) {
+      this.#troubles.push(`not opened: ${error instanceof Error ? error.message : String(error)}`);
+      return false;
     }
-    throw new Error(`${address} shows an error: ${await this.shown()}`);
   }
 
   /** Opens the page of one run where it tells how it is. */
@@ -126,9 +140,10 @@ export class TemporalUi {
     return dialog;
   }
 
-  /** Address, text and troubles of the page, for the account of a test that failed. */
+  /** Address, text and troubles of the page, for the account of a test that failed. Never fails itself. */
   async shown(): Promise<string> {
-    const text = await this.page.locator('body').innerText();
+    const body = this.page.locator('body').innerText({ timeout: TOLD_WITHIN_MS });
+    const text = await body.catch((error: unknown) => `no text: ${String(error)}`);
     return [this.page.url(), text, ...this.#troubles].join('\n');
   }
 
@@ -143,5 +158,20 @@ export class TemporalUi {
   /** Markdown is drawn inside frames: summary, details, current details. */
   #details(): ReturnType<Page['frameLocator']> {
     return this.page.frameLocator('iframe').last();
+  }
+}
+
+/**
+ * Requests of the page go through this process. Chromium itself drops all it has under way whenever any network interface
+ * of the machine gets or loses an address (ERR_NETWORK_CHANGED), which every pod that starts or ends brings about, and no
+ * setting of it prevents that. The UI asks for nothing twice: it stays blank or says "Uh oh" then.
+ */
+async function carry(route: Route): Promise<void> {
+  try {
+    // Some answers wait for what happens next.
+    await route.fulfill({ response: await route.fetch({ timeout: 0 }) });
+  } catch {
+    // The server is not there, or the page is not there any more.
+    await route.abort().catch(() => {});
   }
 }
