@@ -41,15 +41,17 @@ async function prove(
   course: keyof typeof COURSES,
   sail: (vessel: Vessel) => Promise<void>,
 ): Promise<void> {
-  const before = own.deaths;
+  const before = own.deaths.length;
   const vessel = await own.vessel(REPLICAS);
   const pods = await PodWatch.open(own.cluster.connection, vessel.namespace);
   await sail(vessel);
-  const { outcome, reason } = await vessel.ends();
-  expect({ outcome, deaths: own.deaths - before }, reason ?? '').toEqual({
+  const { outcome, reason, finishedAt } = await vessel.ends();
+  const deaths = own.deaths.slice(before);
+  expect({ outcome, deaths: deaths.length }, reason ?? '').toEqual({
     outcome: COURSES[course].outcome,
     deaths: 1,
   });
+  expect(deaths[0], 'died while the release was under way').toBeLessThan(Date.parse(finishedAt ?? ''));
   if (outcome === 'promoted') await vessel.expectPromoted('v1.1.0');
   else await vessel.expectRestored();
   const { serving, pods: most } = pods.close();
@@ -68,20 +70,35 @@ describe.concurrent('a release survives kill -9 of its worker', () => {
     list.map((death) => ({ activity, ...death })),
   );
   test.for(deaths)('inside $activity, $moment ($course)', async (death, context) => {
-    const { activity, moment, course, where } = death;
+    const { activity, moment, course, where, becalmed } = death;
     const own = berth(context);
     await prove(own, course, async (vessel) => {
-      const arm = (): void => own.order({ do: 'die', activity, moment, ...(where && { where }) });
-      await COURSES[course].sail({ vessel, berth: own, arm });
+      const arm = async (): Promise<void> => {
+        if (becalmed) await vessel.refusePods();
+        own.order({ do: 'die', activity, moment, ...(where && { where }) });
+      };
+      await COURSES[course].sail({ vessel, berth: own, arm, at: async () => {} });
       await own.untilObeyed();
+      if (becalmed) await vessel.admitPods();
     });
   });
 
-  test.for(BOUNDARIES)('at the boundary: $title', async ({ course, at }, context) => {
+  test.for(BOUNDARIES)('at the boundary: $title', async (boundary, context) => {
     const own = berth(context);
+    const { course, title } = boundary;
+    const passing = 'next' in boundary ? boundary : null;
     await prove(own, course, async (vessel) => {
-      const dying = vessel.sees(at).then(() => own.worker.kill());
-      await Promise.all([COURSES[course].sail({ vessel, berth: own, arm: () => {} }), dying]);
+      const at = async (place: string): Promise<void> => {
+        if (place === title) await own.worker.kill();
+      };
+      const arm = async (): Promise<void> => {
+        if (passing) own.order({ do: 'stand-still', activity: passing.next, moment: 'begun' });
+      };
+      await COURSES[course].sail({ vessel, berth: own, arm, at });
+      if (!passing) return;
+      await own.untilObeyed();
+      await vessel.sees(({ timeline }) => timeline.some(({ text }) => text.startsWith(passing.says)));
+      await own.worker.kill();
     });
   });
 });

@@ -75,8 +75,8 @@ export class Berth implements Yard {
   readonly raw: Client;
   readonly worker: Program;
   readonly gateway: Program | null;
-  /** How often the worker died and was started again. */
-  deaths = 0;
+  /** When the worker was found dead, each time before a new one was started: milliseconds since the epoch. */
+  readonly deaths: number[] = [];
   readonly #harbourage: Harbourage;
   readonly #orders: string;
   readonly #token: string;
@@ -196,7 +196,7 @@ export class Berth implements Yard {
     for (;;) {
       await this.worker.died();
       if (!this.#open) return;
-      this.deaths += 1;
+      this.deaths.push(Date.now());
       // It may die again before it ever is ready, so nobody waits for that.
       this.worker.launch();
     }

@@ -1,16 +1,21 @@
 /** The ways that releases go in crash tests, and every moment at which the worker dies on them. */
 import { NoAnswer } from '../../../src/client.ts';
-import type { Outcome, ReleaseStatus } from '../../../src/domain/release/types.ts';
+import type { Outcome } from '../../../src/domain/release/types.ts';
 import type { ReleaseBody, Step } from '../../../src/specs/release.types.ts';
 import type { Berth } from './berth.ts';
 import type { Moment } from './orders.ts';
 import { gate, type Vessel } from './vessel.ts';
 
+/** Where a release waits for people or for long enough, so that a worker can be killed there at leisure. */
+type Place = 'the bake begins' | 'paused' | 'resumed' | 'the gate opens' | 'the guard begins';
+
 interface Passage {
   vessel: Vessel;
   berth: Berth;
-  /** Gives the order to die; before the launch, unless the way there passes the same moment earlier. */
-  arm: () => void;
+  /** Gives the order to die or to stand still; before the launch, unless the way there passes the same moment earlier. */
+  arm: () => Promise<void>;
+  /** The release is there, and goes on only after this. */
+  at: (place: Place) => Promise<void>;
 }
 
 interface Course {
@@ -26,8 +31,20 @@ const CLIMB: Step[] = [{ weight: 25 }, { bake: '1s' }, { weight: 50 }];
 
 /** Launches, armed from the start. */
 async function launch({ vessel, arm }: Passage, steps: Step[], guard: string): Promise<void> {
-  arm();
+  await arm();
   await vessel.launch(TAG, steps, guarded(guard));
+}
+
+/** A second release waits for the first, which is aborted after `patience`. */
+async function standInLine({ vessel, berth, arm }: Passage, patience: () => Promise<void>): Promise<void> {
+  await vessel.launch(TAG, [{ weight: 25 }, gate('half')], guarded('1s'));
+  await vessel.reaches('awaiting-approval');
+  await arm();
+  const release = vessel.spec(TAG, CLIMB, guarded('1s'));
+  await berth.start({ release, starter: 'second' }, 'queue');
+  await patience();
+  await insist(() => vessel.abort());
+  await vessel.sees(({ starter }) => starter === 'second');
 }
 
 /** Says it again while nobody answers, as people do; what is said to a release that has gone on since is not needed. */
@@ -53,22 +70,28 @@ export const COURSES = {
   /** Up with an approval at the gate. */
   approved: {
     outcome: 'promoted',
-    async sail(passage) {
-      await launch(passage, [{ weight: 25 }, { bake: '1s' }, gate('half'), { weight: 50 }], '4s');
-      await insist(() => passage.vessel.approve());
+    async sail({ vessel, arm, at }) {
+      await vessel.launch(TAG, [{ weight: 25 }, { bake: '1s' }, gate('half'), { weight: 50 }], guarded('1s'));
+      await vessel.reaches('awaiting-approval');
+      await at('the gate opens');
+      await arm();
+      await insist(() => vessel.approve());
     },
   },
   /** Paused in a bake, resumed, and the rest of the plan skipped. */
   paused: {
     outcome: 'promoted',
     async sail(passage) {
-      const { vessel, berth } = passage;
+      const { vessel, berth, at } = passage;
       await launch(passage, [{ weight: 25 }, { bake: '10m' }, gate('half')], '1s');
       await vessel.reaches('baking');
+      await at('the bake begins');
       await insist(() => berth.client.pause(vessel.target, { by: 'ann', why: 'a look' }));
       await vessel.reaches('paused');
+      await at('paused');
       await insist(() => berth.client.resume(vessel.target, { by: 'ann' }));
       await vessel.reaches('baking');
+      await at('resumed');
       await insist(() => berth.client.promote(vessel.target, { by: 'ann', why: 'seen enough' }));
     },
   },
@@ -76,7 +99,7 @@ export const COURSES = {
   rolling: {
     outcome: 'promoted',
     async sail({ vessel, arm }) {
-      arm();
+      await arm();
       const strategy = { rolling: { maxSurge: 1, maxUnavailable: 0, pauseAt: [] } };
       await vessel.launch(TAG, [], { strategy, ...guarded('1s') });
     },
@@ -84,10 +107,11 @@ export const COURSES = {
   /** Hauled back from where most of stable is gone. */
   back: {
     outcome: 'aborted',
-    async sail(passage) {
-      await launch(passage, [{ weight: 75 }, gate('half')], '1s');
-      await passage.vessel.reaches('awaiting-approval');
-      await insist(() => passage.vessel.abort());
+    async sail({ vessel, arm }) {
+      await vessel.launch(TAG, [{ weight: 75 }, gate('half')], guarded('1s'));
+      await vessel.reaches('awaiting-approval');
+      await arm();
+      await insist(() => vessel.abort());
     },
   },
   /** Hauled back after 100 %. */
@@ -96,6 +120,7 @@ export const COURSES = {
     async sail(passage) {
       await launch(passage, [{ weight: 50 }], '10m');
       await passage.vessel.reaches('guarding');
+      await passage.at('the guard begins');
       await insist(() => passage.vessel.abort());
     },
   },
@@ -107,22 +132,19 @@ export const COURSES = {
       await vessel.launch(TAG, CLIMB, guarded('1s'));
       await berth.untilObeyed();
       await vessel.edit({ spec: { replicas: 5 } }, 'kubectl-scale');
-      arm();
+      await arm();
       berth.letGo();
     },
   },
-  /** Waits in line for a release that is aborted. */
+  /** Waits in line for a release that ends only when the worker has died. */
   queued: {
     outcome: 'promoted',
-    async sail({ vessel, berth, arm }) {
-      await vessel.launch(TAG, [{ weight: 25 }, gate('half')], guarded('1s'));
-      await vessel.reaches('awaiting-approval');
-      arm();
-      const release = vessel.spec(TAG, CLIMB, guarded('1s'));
-      await berth.start({ release, starter: 'second' }, 'queue');
-      await insist(() => vessel.abort());
-      await vessel.sees(({ starter }) => starter === 'second');
-    },
+    sail: (passage) => standInLine(passage, () => passage.berth.untilObeyed()),
+  },
+  /** Waits in line for a release that is aborted at once. */
+  next: {
+    outcome: 'promoted',
+    sail: (passage) => standInLine(passage, async () => {}),
   },
 } satisfies Record<string, Course>;
 
@@ -130,6 +152,8 @@ interface Death {
   moment: Moment;
   course: keyof typeof COURSES;
   where?: Record<string, unknown>;
+  /** From the order to die until it is carried out no pod is let in: what waits for pods cannot end before. */
+  becalmed?: true;
 }
 
 /** Every activity that a release is made of, and every moment in it that is unlike the others. */
@@ -172,34 +196,31 @@ export const DEATHS: Record<string, Death[]> = {
     { moment: 'done', course: 'up', where: { expect: 'held' } },
     { moment: 'waiting', course: 'up', where: { expect: 'promoted' } },
     { moment: 'waiting', course: 'rolling', where: { expect: 'rolling' } },
-    { moment: 'waiting', course: 'back', where: { expect: 'restored' } },
+    { moment: 'waiting', course: 'back', where: { expect: 'restored' }, becalmed: true },
     { moment: 'done', course: 'back', where: { expect: 'restored' } },
   ],
   awaitRelease: [
     { moment: 'begun', course: 'queued' },
     { moment: 'waiting', course: 'queued' },
-    { moment: 'done', course: 'queued' },
+    { moment: 'done', course: 'next' },
   ],
 };
 
-interface Boundary {
-  title: string;
-  course: keyof typeof COURSES;
-  at: (status: ReleaseStatus) => boolean;
-}
+/** Between two steps: at a place where the release waits, or at what it passes by itself. */
+type Boundary = { course: keyof typeof COURSES } & (
+  | { title: Place }
+  /** What the release says of itself when it is there; it is held there by the activity that comes next. */
+  | { title: string; says: string; next: string }
+);
 
-const said = (start: string) => (status: ReleaseStatus) =>
-  status.timeline.some(({ text }) => text.startsWith(start));
-
-/** The worker dies as soon as the release says that it has come there. */
 export const BOUNDARIES: Boundary[] = [
-  { title: 'the first weight begins', course: 'approved', at: said('weight 25 %') },
-  { title: 'the bake begins', course: 'approved', at: said('bake 1s') },
-  { title: 'paused', course: 'paused', at: said('ann paused') },
-  { title: 'resumed', course: 'paused', at: said('ann resumed') },
-  { title: 'the gate opens', course: 'approved', at: said('gate half') },
-  { title: 'the gate is passed', course: 'approved', at: said('weight 50 %') },
-  { title: 'promotion begins', course: 'approved', at: said('promote to 100 %') },
-  { title: 'the guard begins', course: 'approved', at: said('at 100 %, guarded') },
-  { title: 'the rollback begins', course: 'back', at: said('ann aborted') },
+  { title: 'the first weight begins', course: 'up', says: 'weight 25 %', next: 'begin' },
+  { title: 'the bake begins', course: 'paused' },
+  { title: 'paused', course: 'paused' },
+  { title: 'resumed', course: 'paused' },
+  { title: 'the gate opens', course: 'approved' },
+  { title: 'the gate is passed', course: 'approved', says: 'weight 50 %', next: 'adjust' },
+  { title: 'promotion begins', course: 'approved', says: 'promote to 100 %', next: 'promote' },
+  { title: 'the guard begins', course: 'late' },
+  { title: 'the rollback begins', course: 'back', says: 'ann aborted', next: 'rollBack' },
 ];

@@ -1,6 +1,6 @@
 /**
  * How a test tells a worker where to die or to stand still: one file in a folder that both know. An order is carried
- * out once, and what became of it is a file too, so that it outlives the worker.
+ * out by one worker, and what became of it is a file too, so that it outlives the worker.
  */
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,6 +43,9 @@ export function letGo(folder: string): void {
   writeFileSync(fileOf(folder, 'go'), '');
 }
 
+/** What this worker stands still at: a further attempt stands still too, however early Temporal gave the first one up. */
+let standing: Order | null = null;
+
 /** The worker's side: carries the order out if it is about this point. */
 export async function obey(
   folder: string,
@@ -50,17 +53,24 @@ export async function obey(
   moment: Moment,
   input: Record<string, unknown> = {},
 ): Promise<void> {
-  const order = orderIn(folder);
-  if (order?.activity !== activity || order.moment !== moment) return;
-  if (Object.entries(order.where ?? {}).some(([field, value]) => input[field] !== value)) return;
-  try {
-    renameSync(fileOf(folder, 'order'), fileOf(folder, 'obeyed'));
-  } catch {
-    // Another activity of this worker was there first.
-    return;
+  const meant = (order: Order | null): order is Order =>
+    order?.activity === activity &&
+    order.moment === moment &&
+    Object.entries(order.where ?? {}).every(([field, value]) => input[field] === value);
+  if (!meant(standing)) {
+    const order = orderIn(folder);
+    if (!meant(order)) return;
+    try {
+      renameSync(fileOf(folder, 'order'), fileOf(folder, 'obeyed'));
+    } catch {
+      // Another activity of this worker was there first.
+      return;
+    }
+    if (order.do === 'die') process.kill(process.pid, 'SIGKILL');
+    standing = order;
   }
-  if (order.do === 'die') process.kill(process.pid, 'SIGKILL');
   while (!existsSync(fileOf(folder, 'go'))) await delay(LOOK_MS);
+  standing = null;
 }
 
 function orderIn(folder: string): Order | null {
