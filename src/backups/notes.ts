@@ -7,12 +7,14 @@ import { ObjectNotFoundError, readSmall, type Storage } from '../storage/storage
 const HOLD_PART = '.hold-';
 const SMALL = 1 << 20;
 
-interface HoldNote {
+/** Who holds a backup, and until when (ISO 8601). */
+export interface HoldNote {
   claimant: string;
   until: string;
 }
 
-function holdName(id: string, claimant: string): string {
+/** Name of the note beside the archive. */
+export function holdName(id: string, claimant: string): string {
   return `${id}${HOLD_PART}${createHash('sha256').update(claimant).digest('hex').slice(0, 16)}.json`;
 }
 

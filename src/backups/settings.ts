@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import type { KubeObject } from '../domain/workload/objects.types.ts';
 import { KubeError } from '../kubernetes/errors.ts';
 import type { KubeClient } from '../kubernetes/client.ts';
+import type { ClusterAccess } from '../kubernetes/connection.ts';
 import type { Resource } from '../kubernetes/paths.ts';
 import type {
   BackupPolicy,
@@ -27,6 +28,8 @@ export interface SettingsSource {
   env: Readonly<Record<string, string | undefined>>;
   /** `null`: this worker has no cluster, so Secrets cannot be read. */
   kube: Pick<KubeClient, 'get'> | null;
+  /** The way to what comes out of pods; absent where nothing is read from a claim. */
+  access?: () => Promise<ClusterAccess>;
 }
 
 /** A setting that is missing or unusable: trying again does not help, somebody has to set it. */
@@ -98,7 +101,7 @@ export async function openStorage(destination: Destination, from: SettingsSource
   if ('directory' in destination) return new DirectoryStorage(destination.directory);
   if ('s3' in destination) return await openS3(destination.s3, from);
   throw new SettingMissingError(
-    `the archives of a destination.job lie on ${destination.job.namespace}/${destination.job.pvc}, out of the reach of the worker; mount the claim and give the file: slipway restore --archive FILE`,
+    `the archives of a destination.job lie on PVC ${destination.job.namespace}/${destination.job.pvc}, which only pods of the cluster can read`,
   );
 }
 
@@ -158,7 +161,9 @@ async function fromSecret(
     if (error.reason === 'NotFound')
       throw new SettingMissingError(`Secret ${namespace}/${name} does not exist`);
     if (error.status === 403)
-      throw new SettingMissingError(`Secret ${namespace}/${name}: the worker may not read it`);
+      throw new SettingMissingError(
+        `Secret ${namespace}/${name}: the worker may not read it; add to its Role in ${namespace}: { apiGroups: [""], resources: ["secrets"], resourceNames: ["${name}"], verbs: ["get"] }`,
+      );
     throw error;
   }
   const encoded = secret.data?.[key];

@@ -76,24 +76,42 @@ export function madeBefore({ owner }: Pick<BackupManifest, 'owner'>): string | n
  * keep an alarm from ringing.
  */
 export function notOfTheFuture(backups: readonly BackupManifest[], now = Date.now()): BackupManifest[] {
-  const come = backups.filter((manifest) => Date.parse(dataTime(manifest)) <= now + CLOCK_TOLERANCE_MS);
+  return hasCome(backups, dataTime, now);
+}
+
+function hasCome<T>(backups: readonly T[], timeOf: (backup: T) => string, now = Date.now()): T[] {
+  const come = backups.filter((backup) => Date.parse(timeOf(backup)) <= now + CLOCK_TOLERANCE_MS);
   // Where all are, it is this clock that is behind.
   return come.length > 0 ? come : [...backups];
 }
 
-/** The backup that is meant. The newest one is never what a restore has replaced: that comes back when it is named. @throws BackupUnknownError with what there is instead */
+/** The backup that is meant, see {@link pickBackup}. */
 export async function chooseBackup(
   storage: Storage,
   policy: string,
   choice: BackupChoice,
 ): Promise<BackupManifest> {
   const all = await verifiedBackups(storage, policy);
+  return pickBackup(all, dataTime, choice, `policy ${policy} at ${storage.location}`);
+}
+
+/**
+ * Which of the verified backups, newest first, is meant. The newest one is never what a restore has replaced: that comes
+ * back when it is named.
+ * @throws BackupUnknownError with what there is instead
+ */
+export function pickBackup<T extends Pick<BackupManifest, 'id' | 'owner'>>(
+  all: readonly T[],
+  timeOf: (backup: T) => string,
+  choice: BackupChoice,
+  place: string,
+): T {
   const wanted = 'id' in choice ? choice.id.replace(/(\.archive|\.gz|\.zst)(\.enc)?$/, '') : null;
   const found =
     'at' in choice
-      ? all.find((manifest) => Date.parse(dataTime(manifest)) <= (parseMoment(choice.at)?.t ?? 0) * 1_000)
+      ? all.find((backup) => Date.parse(timeOf(backup)) <= (parseMoment(choice.at)?.t ?? 0) * 1_000)
       : wanted === null
-        ? notOfTheFuture(all).find((manifest) => madeBefore(manifest) === null)
+        ? hasCome(all, timeOf).find((backup) => madeBefore(backup) === null)
         : all.find(({ id }) => id === wanted);
   if (found) return found;
   const what =
@@ -104,5 +122,5 @@ export async function chooseBackup(
         : 'no verified backup';
   const newest = all.slice(0, 5).map(({ id }) => id);
   const there = newest.length === 0 ? 'there is none at all' : `the newest are ${newest.join(', ')}`;
-  throw new BackupUnknownError(`${what} of policy ${policy} at ${storage.location}; ${there}`);
+  throw new BackupUnknownError(`${what} of ${place}; ${there}`);
 }

@@ -5,7 +5,14 @@
 import type { PruneSummary } from '../domain/backup/types.ts';
 import { jobOf } from '../domain/backup-job/pod.ts';
 import { hasBeginning, told } from '../domain/backup-job/log.ts';
-import { deleteScript, lookScript, type StoredArchive, verifyScript } from '../domain/backup-job/script.ts';
+import {
+  deleteScript,
+  holdScript,
+  lookScript,
+  releaseScript,
+  type StoredArchive,
+  verifyScript,
+} from '../domain/backup-job/script.ts';
 import {
   type Candidate,
   type Clock,
@@ -17,6 +24,7 @@ import type { KubeClient } from '../kubernetes/client.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type JobBackup, parseJobManifest } from '../specs/job-manifest.ts';
 import { JobFailedError, runErrand } from './job-runner.ts';
+import { holdName, type HoldNote } from './notes.ts';
 
 const MANIFEST_ENDING = '.manifest.json';
 /** A script is one argument of a process, which may have 128 KiB. */
@@ -44,7 +52,7 @@ export interface Volume {
   files: ReadonlyMap<string, VolumeFile>;
   /** Everything that has a manifest, oldest first. */
   entries: VolumeEntry[];
-  holds: { id: string; claimant: string; until: string }[];
+  holds: { name: string; id: string; claimant: string; until: string }[];
   /** The clock of the node that the Job ran on, milliseconds. */
   clock: number;
 }
@@ -126,9 +134,9 @@ function holdOf([name, text]: [string, string]) {
   if (at < 0) return [];
   try {
     const { claimant, until } = JSON.parse(text) as { claimant: string; until: string };
-    return [{ id: name.slice(0, at), claimant, until }];
+    return [{ name, id: name.slice(0, at), claimant, until }];
   } catch {
-    return [{ id: name.slice(0, at), claimant: 'a note that cannot be read', until: '' }];
+    return [{ name, id: name.slice(0, at), claimant: 'a note that cannot be read', until: '' }];
   }
 }
 
@@ -144,15 +152,19 @@ export function verifiedIn(volume: Volume, policy: string): JobBackup[] {
 /** Verdicts on everything that lies on the claim. */
 export function volumeVerdicts(volume: Volume, policy: BackupPolicy, clocks: readonly Clock[]): Verdict[] {
   const { metadata, spec } = policy;
-  const all = [...clocks, { name: 'the node of the Job', time: volume.clock }];
+  const all = allClocks(volume, clocks);
   return decideRetention({
     policy: metadata.name,
     rules: spec.retention,
     timezone: spec.schedule.timezone,
     found: [...volume.entries.map(candidateOf), ...foreignArchives(volume)],
-    holds: activeHolds(volume, Math.min(...all.map(({ time }) => time))),
+    holds: holdsAt(volume, all).active,
     clocks: all,
   });
+}
+
+function allClocks({ clock }: Volume, clocks: readonly Clock[]): Clock[] {
+  return [...clocks, { name: 'the node of the Job', time: clock }];
 }
 
 function candidateOf(entry: VolumeEntry): Candidate {
@@ -178,10 +190,39 @@ function foreignArchives({ files, entries }: Volume): Candidate[] {
     }));
 }
 
-function activeHolds({ holds }: Volume, now: number): Hold[] {
-  return holds
-    .filter(({ until }) => !(Date.parse(until) <= now))
-    .map(({ id, claimant, until }) => ({ id, reason: `${claimant}, until ${until}` }));
+/** Holds that count, and the names of those that have run out by every clock. */
+function holdsAt({ holds }: Volume, clocks: readonly Clock[]): { active: Hold[]; expired: string[] } {
+  const now = Math.min(...clocks.map(({ time }) => time));
+  const isOver = ({ until }: { until: string }) => Date.parse(until) <= now;
+  return {
+    active: holds
+      .filter((note) => !isOver(note))
+      .map(({ id, claimant, until }) => ({ id, reason: `${claimant}, until ${until}` })),
+    expired: holds.filter(isOver).map(({ name }) => name),
+  };
+}
+
+/** Keeps retention away from a backup until a time. Repeating it moves the time. Throws as {@link lookAtVolume} does. */
+export async function holdOnVolume(
+  client: KubeClient,
+  policy: BackupPolicy,
+  id: string,
+  note: HoldNote,
+  signal?: AbortSignal,
+): Promise<void> {
+  const script = holdScript(policy, id, holdName(id, note.claimant), JSON.stringify(note));
+  await runErrand(client, policy, 'hold', script, signal);
+}
+
+/** Lets retention go again. One that is not there is no error. Throws as {@link lookAtVolume} does. */
+export async function releaseOnVolume(
+  client: KubeClient,
+  policy: BackupPolicy,
+  id: string,
+  claimant: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  await runErrand(client, policy, 'release', releaseScript(policy, holdName(id, claimant)), signal);
 }
 
 /** Decides on the claim as it is now, and deletes what no rule keeps. Throws as {@link lookAtVolume} does. */
@@ -200,10 +241,11 @@ export async function pruneVolume(
   });
   const [newest] = verifiedIn(volume, policy.metadata.name);
   if (doomed.length === 0 || !newest) return { kept: verdicts.length, deleted: [], problems: [] };
+  const { expired } = holdsAt(volume, allClocks(volume, clocks));
   const deleted: string[] = [];
   const problems: string[] = [];
   for (const batch of inBatches(doomed)) {
-    const script = deleteScript(policy, storedOf(newest), batch);
+    const script = deleteScript(policy, storedOf(newest), batch, expired.slice(0, BATCH));
     const log = await runErrand(client, policy, 'delete', script, signal);
     deleted.push(...told(log, 'deleted'));
     problems.push(...told(log, 'kept'));

@@ -35,16 +35,21 @@ function send(message: FromEngine, sent?: () => void): void {
   process.send?.(message, undefined, undefined, sent);
 }
 
-/** Secrets are read by the worker, which has the credentials for that. */
-function cluster(): SettingsSource['kube'] {
+function ask<T>(question: (id: number) => FromEngine): Promise<T> {
+  const id = asked.size + 1;
+  const answer = Promise.withResolvers<unknown>();
+  asked.set(id, answer);
+  send(question(id));
+  return answer.promise as Promise<T>;
+}
+
+/** Secrets are read by the worker, which has the credentials for that; it lends them for streams out of pods. */
+function cluster(): Pick<SettingsSource, 'kube' | 'access'> {
   return {
-    get: (resource, namespace, name) => {
-      const id = asked.size + 1;
-      const answer = Promise.withResolvers<unknown>();
-      asked.set(id, answer);
-      send({ kind: 'get', id, resource, namespace, name });
-      return answer.promise as Promise<never>;
+    kube: {
+      get: (resource, namespace, name) => ask((id) => ({ kind: 'get', id, resource, namespace, name })),
     },
+    access: () => ask((id) => ({ kind: 'access', id })),
   };
 }
 
@@ -79,7 +84,7 @@ function work(job: EngineJob, input: unknown, from: SettingsSource & { version: 
 }
 
 async function start({ job, input, version, attempt, cluster: has }: Extract<ToEngine, { kind: 'start' }>) {
-  const from = { env: process.env, kube: has ? cluster() : null, version };
+  const from = { env: process.env, kube: null, ...(has && cluster()), version };
   try {
     send({ kind: 'done', result: await work(job, input, from) }, vanish);
   } catch (error) {
@@ -108,6 +113,9 @@ function receive(message: ToEngine): void {
       break;
     case 'object':
       asked.get(message.id)?.resolve(message.object);
+      break;
+    case 'access':
+      asked.get(message.id)?.resolve(message.access);
       break;
     case 'refused': {
       const { id, ...refused } = message;

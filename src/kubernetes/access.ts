@@ -16,13 +16,13 @@ export function reviewAccess(
   signal?: AbortSignal,
   rules: readonly AccessRule[] = ACCESS_RULES,
 ): Promise<AccessReview[]> {
-  const wanted = rules.flatMap(({ group, resource, verbs }) =>
-    verbs.map((verb) => ({ group, resource, verb })),
+  const wanted = rules.flatMap(({ group, resource, verbs, names = [undefined] }) =>
+    verbs.flatMap((verb) => names.map((name) => ({ group, resource, verb, name }))),
   );
   return Promise.all(
-    wanted.map(async (attributes) => ({
+    wanted.map(async ({ name, ...attributes }) => ({
       ...attributes,
-      allowed: await review(client, namespace, attributes, signal),
+      allowed: await review(client, namespace, { ...attributes, name }, signal),
     })),
   );
 }
@@ -30,7 +30,7 @@ export function reviewAccess(
 async function review(
   client: KubeClient,
   namespace: string,
-  resourceAttributes: { group: string; resource: string; verb: string },
+  resourceAttributes: { group: string; resource: string; verb: string; name: string | undefined },
   signal?: AbortSignal,
 ): Promise<boolean | null> {
   // As in a Role: `pods/log` is a part of pods.

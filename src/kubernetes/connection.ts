@@ -10,6 +10,16 @@ export interface Credentials {
   agent: Agent;
 }
 
+/**
+ * What a child process needs to reach the API server for a while, without reading any configuration itself. It holds
+ * secrets: it goes from process to process on this machine, and nowhere else.
+ */
+export interface ClusterAccess {
+  server: string;
+  headers: Record<string, string>;
+  tls: Pick<AgentOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'rejectUnauthorized' | 'servername'>;
+}
+
 /** An API server and the way to it. */
 export interface Connection {
   /** Base URL of the API server. */
@@ -18,6 +28,8 @@ export interface Connection {
   readonly namespace: string;
   /** Headers and agent for the next request; cheap, asks the credential plugin only when it must. */
   credentials(): Promise<Credentials>;
+  /** The same for another process. Throws Error when the way leads through a proxy. */
+  access(): Promise<ClusterAccess>;
   /** Forget cached credentials after a 401. */
   renew(): Promise<void>;
   /** Close pooled connections. */
@@ -75,6 +87,7 @@ class ConfigConnection implements Connection {
   readonly #load: () => Promise<KubeConfig>;
   #cached: { at: number; credentials: Promise<Credentials> } | undefined;
   #agent: { key: string; agent: Agent } | undefined;
+  #tls: ClusterAccess['tls'] = {};
 
   constructor(config: KubeConfig, load: () => Promise<KubeConfig>) {
     this.#config = config;
@@ -95,6 +108,13 @@ class ConfigConnection implements Connection {
       });
     }
     return this.#cached.credentials;
+  }
+
+  async access(): Promise<ClusterAccess> {
+    if (this.#config.getCurrentCluster()?.proxyUrl)
+      throw new Error('streams out of pods do not go through the proxy-url of a kubeconfig');
+    const { headers } = await this.credentials();
+    return { server: this.server.href, headers, tls: this.#tls };
   }
 
   async renew(): Promise<void> {
@@ -126,11 +146,19 @@ class ConfigConnection implements Connection {
       return agent;
     }
     const { ca, cert, key, passphrase, rejectUnauthorized, servername } = options;
-    const tls = { ca, cert, key, passphrase, rejectUnauthorized, servername };
+    const tls = defined({
+      ca,
+      cert,
+      key,
+      passphrase,
+      rejectUnauthorized,
+      servername,
+    }) as ClusterAccess['tls'];
+    this.#tls = tls;
     const hash = createHash('sha256').update(JSON.stringify(tls)).digest('hex');
     if (this.#agent?.key !== hash) {
       // The old agent is left to its open requests: idle connections time out by themselves.
-      this.#agent = { key: hash, agent: new HttpsAgent({ ...POOL, ...defined(tls) }) };
+      this.#agent = { key: hash, agent: new HttpsAgent({ ...POOL, ...tls }) };
     }
     return this.#agent.agent;
   }

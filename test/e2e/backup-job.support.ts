@@ -202,6 +202,13 @@ ${spec}`);
     return (await this.kube<{ items: Pod[] }>('GET', path)).items;
   }
 
+  /** Pods that restores read the claim by. */
+  async readers(): Promise<Pod[]> {
+    const labels = encodeURIComponent('slipway.dev/task=read');
+    const path = `/api/v1/namespaces/${this.namespace}/pods?labelSelector=${labels}`;
+    return (await this.kube<{ items: Pod[] }>('GET', path)).items;
+  }
+
   async log(pod: Pod): Promise<string> {
     const path = `/api/v1/namespaces/${this.namespace}/pods/${pod.metadata.name}/log`;
     return String((await kubernetes(openLab(), 'GET', path)).body);

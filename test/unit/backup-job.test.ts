@@ -342,7 +342,7 @@ describe('the scripts on a volume', () => {
       'dump-4 invalid',
       'dump-5 invalid',
     ]);
-    expect(found.holds).toEqual([{ id: 'dump-1', claimant: 'ann', until: '2027-01-01T00:00:00Z' }]);
+    expect(found.holds).toMatchObject([{ id: 'dump-1', claimant: 'ann', until: '2027-01-01T00:00:00Z' }]);
     expect([...found.files.keys()]).not.toContain('fake.gz');
     expect(verifiedIn(found, 'shop').map(({ id }) => id)).toEqual(['dump-1']);
   });

@@ -73,6 +73,7 @@ export class FakeServer {
       namespace: 'default',
       credentials: () =>
         Promise.resolve({ headers: { authorization: `Bearer ${this.token}` }, agent: this.#agent }),
+      access: () => Promise.reject(new Error('not needed here')),
       renew: () => {
         this.renewals += 1;
         this.token = `secret-token-${this.renewals + 1}`;

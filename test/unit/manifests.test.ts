@@ -8,7 +8,7 @@ import type { PodDisruptionBudget } from 'kubernetes-types/policy/v1.js';
 import type { Role, RoleBinding } from 'kubernetes-types/rbac/v1.js';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { ACCESS_RULES, JOB_ACCESS_RULES } from '../../src/domain/preflight/access.ts';
+import { ACCESS_RULES, JOB_ACCESS_RULES, READER_ACCESS_RULES } from '../../src/domain/preflight/access.ts';
 import { parseRelease } from '../../src/specs/release.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
@@ -210,15 +210,20 @@ describe.each(all<Service>('Service').map((service) => [service.metadata.name, s
 describe.each([
   ['slipway-release', 'a release', ACCESS_RULES],
   ['slipway-backup-job', 'a backup by a Job', JOB_ACCESS_RULES],
+  ['slipway-backup-restore', 'a restore from a claim', READER_ACCESS_RULES],
 ] as const)('the rights of the worker by Role %s', (name, who, rules) => {
   const role = all<Role>('Role').find(({ metadata }) => metadata.name === name);
   const binding = all<RoleBinding>('RoleBinding').find(({ metadata }) => metadata.name === name);
 
   test(`are exactly those that ${who} uses and preflight asks for`, () => {
-    const granted = role?.rules?.flatMap(({ apiGroups, resources, verbs }) =>
-      (resources ?? []).map((resource) => `${apiGroups?.join()}/${resource}: ${verbs.join(' ')}`),
+    const granted = role?.rules?.flatMap(({ apiGroups, resources, resourceNames = [], verbs }) =>
+      (resources ?? []).map(
+        (resource) => `${apiGroups?.join()}/${resource} ${resourceNames.join()}: ${verbs.join(' ')}`,
+      ),
     );
-    const used = rules.map(({ group, resource, verbs }) => `${group}/${resource}: ${verbs.join(' ')}`);
+    const used = rules.map(
+      ({ group, resource, names = [], verbs }) => `${group}/${resource} ${names.join()}: ${verbs.join(' ')}`,
+    );
     expect(granted).toEqual(used);
     expect(granted?.join()).not.toMatch(/[*]|secrets/);
     expect(items.filter(({ kind }) => kind === 'ClusterRole' || kind === 'ClusterRoleBinding')).toEqual([]);
@@ -239,7 +244,7 @@ describe.each([
 });
 
 test('there are no other rights', () => {
-  expect(all<Role>('Role')).toHaveLength(2);
+  expect(all<Role>('Role')).toHaveLength(3);
 });
 
 describe.each(all<NetworkPolicy>('NetworkPolicy').map((policy) => [policy.metadata.name, policy] as const))(

@@ -7,6 +7,7 @@ import { openStorage, resolveKey, type SettingsSource } from '../../backups/sett
 import { dataTime, notOfTheFuture, verifiedBackups } from '../../backups/verified.ts';
 import { type Report, transferring } from './context.ts';
 import type { BackupMetrics } from './metrics.ts';
+import { claimOf, fromWherever, holdOnClaim, releaseOnClaim } from './claim.ts';
 import { cleanDrill } from './drill.ts';
 import { type EngineRun, type EngineSetting, runEngine } from './engine.ts';
 import type { EngineJob } from './engine.types.ts';
@@ -39,8 +40,9 @@ interface BackupDependencies extends ClusterSource {
 }
 
 /** Builds the activities on what they work with; see {@link BackupActivities}. */
-export function createBackupActivities(deps: BackupDependencies): BackupActivities {
-  const { metrics } = deps;
+export function createBackupActivities(parts: BackupDependencies): BackupActivities {
+  const { metrics, kube } = parts;
+  const deps = { ...parts, ...(kube && { access: () => kube.connection.access() }) };
   const moving =
     <I, O>(work: (input: I, from: BackupDependencies, signal: AbortSignal, report: Report) => Promise<O>) =>
     (input: I): Promise<O> =>
@@ -63,14 +65,22 @@ export function createBackupActivities(deps: BackupDependencies): BackupActiviti
     recordBackup: async ({ policy, outcome, result, lastVerified }) =>
       metrics.ended(policy, outcome, result, lastVerified),
     sliceOplog: moving(sliceInEngine),
-    inspectRestore: moving(inEngine('inspectRestore')),
-    holdArchive: moving(({ origin, archive, claimant, until }) =>
-      atOrigin(origin, deps, (storage) => hold(storage, archive, { claimant, until })),
+    inspectRestore: moving(fromWherever(inEngine('inspectRestore'), ({ origin }) => origin)),
+    holdArchive: moving((input, from, signal) => {
+      const { origin, archive, claimant, until } = input;
+      const policy = claimOf(origin);
+      if (policy) return holdOnClaim(policy, input, from, signal);
+      return atOrigin(origin, from, (storage) => hold(storage, archive, { claimant, until }));
+    }),
+    releaseArchive: moving((input, from, signal) => {
+      const { origin, archive, claimant } = input;
+      const policy = claimOf(origin);
+      if (policy) return releaseOnClaim(policy, input, from, signal);
+      return atOrigin(origin, from, (storage) => releaseHold(storage, archive, claimant));
+    }),
+    restore: moving(
+      fromWherever(inEngine('restore'), ({ origin, archive }) => ({ ...origin, backup: { id: archive } })),
     ),
-    releaseArchive: moving(({ origin, archive, claimant }) =>
-      atOrigin(origin, deps, (storage) => releaseHold(storage, archive, claimant)),
-    ),
-    restore: moving(inEngine('restore')),
     discardRestore: moving(discard),
     restoreDrill: moving(inEngine('restoreDrill')),
     cleanDrill: moving(cleanDrill),

@@ -91,7 +91,7 @@ function outcomeOf(
   child.stderr?.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-KEPT_OUTPUT)));
   child.on('message', (message: FromEngine) => {
     if (message.kind === 'progress') report(message.progress);
-    else if (message.kind === 'get') void answer(message, from, send);
+    else if (message.kind === 'get' || message.kind === 'access') void answer(message, from, send);
     else {
       last = message;
       killing ??= setTimeout(() => child.kill('SIGKILL'), ANSWERED_GRACE_MS);
@@ -113,13 +113,18 @@ function outcomeOf(
 }
 
 async function answer(
-  { id, resource, namespace, name }: Extract<FromEngine, { kind: 'get' }>,
-  { kube }: SettingsSource,
+  message: Extract<FromEngine, { kind: 'get' | 'access' }>,
+  { kube, access }: SettingsSource,
   send: (message: ToEngine) => void,
 ): Promise<void> {
+  const { id } = message;
   try {
-    if (kube === null) throw new Error('this worker has no cluster');
-    send({ kind: 'object', id, object: await kube.get(resource, namespace, name) });
+    if (kube === null || !access) throw new Error('this worker has no cluster');
+    if (message.kind === 'access') send({ kind: 'access', id, access: await access() });
+    else {
+      const { resource, namespace, name } = message;
+      send({ kind: 'object', id, object: await kube.get(resource, namespace, name) });
+    }
   } catch (error) {
     const { status, reason, retryable } =
       error instanceof KubeError ? error : { status: 0, reason: 'Error', retryable: true };

@@ -1,5 +1,6 @@
 /** What a worker and the process that dumps and restores for it say to each other. Settings are looked up in the engine. */
 import type { TransferProgress } from '../../domain/backup/types.ts';
+import type { ClusterAccess } from '../../kubernetes/connection.ts';
 import type { Resource } from '../../kubernetes/paths.ts';
 
 /** What an engine does; each is the activity's own work, by the activity's name. */
@@ -19,12 +20,15 @@ export type ToEngine =
   | { kind: 'throttle'; mbPerSecond: number | null }
   | { kind: 'cancel' }
   | { kind: 'object'; id: number; object: unknown }
+  | { kind: 'access'; id: number; access: ClusterAccess }
   | { kind: 'refused'; id: number; status: number; reason: string; message: string; retryable: boolean };
 
 export type FromEngine =
   | { kind: 'progress'; progress: Omit<TransferProgress, 'rate'> }
   /** A read of the cluster, which only the worker has credentials for. */
   | { kind: 'get'; id: number; resource: Resource; namespace: string; name: string }
+  /** The way to the API server, for what comes out of a pod: more than a message between processes should carry. */
+  | { kind: 'access'; id: number }
   | { kind: 'done'; result: unknown }
   | { kind: 'failed'; failure: EngineFailure };
 

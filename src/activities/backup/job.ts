@@ -3,6 +3,7 @@
  * reads no Secret for that and needs no way to MongoDB or to the volume.
  */
 import { createHash } from 'node:crypto';
+import { readClaim } from '../../backups/claim-reader.ts';
 import { JobFailedError, resultText, runErrand, watchToEnd } from '../../backups/job-runner.ts';
 import { resolveUri, SettingMissingError, type SettingsSource } from '../../backups/settings.ts';
 import { claimText, lookAtVolume, pruneVolume, verifiedIn } from '../../backups/volume.ts';
@@ -11,13 +12,10 @@ import { jobOf, secretOf } from '../../domain/backup-job/pod.ts';
 import { sweepScript } from '../../domain/backup-job/script.ts';
 import { everRan, isFinished, type Job } from '../../domain/backup-job/sight.ts';
 import type { BackupSummary, PruneSummary } from '../../domain/backup/types.ts';
-import type { KubeObject } from '../../domain/workload/objects.types.ts';
-import { accessFindings, JOB_ACCESS_RULES } from '../../domain/preflight/access.ts';
+import { accessFindings, type AccessRule, JOB_ACCESS_RULES } from '../../domain/preflight/access.ts';
 import { reviewAccess } from '../../kubernetes/access.ts';
 import type { KubeClient } from '../../kubernetes/client.ts';
-import { KubeError } from '../../kubernetes/errors.ts';
 import { deleteJob, ensureJob, listJobs, podsOf } from '../../kubernetes/jobs.ts';
-import { CLAIMS } from '../../kubernetes/paths.ts';
 import { connectMongo } from '../../mongodb/connect.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import { type JobBackup, parseJobManifest } from '../../specs/job-manifest.ts';
@@ -35,7 +33,7 @@ export interface ClusterSource extends SettingsSource {
   kube: KubeClient | null;
 }
 
-function clusterOf({ kube }: ClusterSource): KubeClient {
+export function clusterOf({ kube }: ClusterSource): KubeClient {
   if (kube) return kube;
   throw new SettingMissingError('destination.job: this worker has no cluster (SLIPWAY_KUBERNETES=off)');
 }
@@ -65,6 +63,20 @@ export async function identifyJobSource(
   return { keys };
 }
 
+/** @throws SettingMissingError with the rules that the worker's Role lacks */
+export async function assertRights(
+  client: KubeClient,
+  policy: BackupPolicy,
+  rules: readonly AccessRule[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { namespace } = jobOf(policy);
+  const access = await reviewAccess(client, namespace, signal, rules);
+  const missing = accessFindings({ access, namespace }, rules).filter(({ level }) => level === 'error');
+  if (missing.length === 0) return;
+  throw new SettingMissingError(missing.map(({ message, fix }) => `${message}; ${fix}`).join('; '));
+}
+
 /** Permissions, claim, image and volume, before anything is written. */
 export async function prepareByJob(
   policy: BackupPolicy,
@@ -72,43 +84,10 @@ export async function prepareByJob(
   signal: AbortSignal,
 ): Promise<{ lastVerified: string | null }> {
   const client = clusterOf(from);
-  const { namespace, pvc } = jobOf(policy);
-  const access = await reviewAccess(client, namespace, signal, JOB_ACCESS_RULES);
-  const missing = accessFindings({ access, namespace }, JOB_ACCESS_RULES).filter(
-    ({ level }) => level === 'error',
-  );
-  if (missing.length > 0) {
-    throw new SettingMissingError(missing.map(({ message, fix }) => `${message}; ${fix}`).join('; '));
-  }
-  await checkClaim(client, namespace, pvc, signal);
+  await assertRights(client, policy, JOB_ACCESS_RULES, signal);
+  await readClaim(client, policy, signal);
   const volume = await lookAtVolume(client, policy, signal);
   return { lastVerified: verifiedIn(volume, policy.metadata.name)[0]?.startedAt ?? null };
-}
-
-interface Claim extends KubeObject {
-  status?: { phase?: string };
-}
-
-async function checkClaim(
-  client: KubeClient,
-  namespace: string,
-  name: string,
-  signal: AbortSignal,
-): Promise<void> {
-  let claim: Claim;
-  try {
-    claim = await client.get<Claim>(CLAIMS, namespace, name, { signal });
-  } catch (error) {
-    if (!(error instanceof KubeError) || error.status !== 404) throw error;
-    throw new SettingMissingError(
-      `destination.job.pvc: there is no PersistentVolumeClaim ${name} in namespace ${namespace}`,
-    );
-  }
-  if (claim.status?.phase === 'Lost') {
-    throw new SettingMissingError(
-      `destination.job.pvc: the PersistentVolumeClaim ${namespace}/${name} has lost its volume`,
-    );
-  }
 }
 
 function ownerOf({ workflow }: Pick<TakeInput, 'workflow'>): string {

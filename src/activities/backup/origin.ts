@@ -5,7 +5,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { hasSlices, type OpenRecovery, recoveryAt } from '../../backups/slices.ts';
 import { isOfArchive } from './failure.ts';
 import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
-import { chooseBackup } from '../../backups/verified.ts';
+import type { ClaimedBackup } from '../../backups/claim-stream.ts';
+import { chooseBackup, dataTime } from '../../backups/verified.ts';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
 import type {
   PlannedRollForward,
@@ -18,12 +19,20 @@ import { RollForward } from '../../mongodb/restore/roll-forward.ts';
 import type { BackupManifest } from '../../specs/manifest.ts';
 import type { Storage } from '../../storage/storage.ts';
 
-interface OpenArchive {
+/** What the worker has found out for the engine, where the archive lies on a claim. */
+export interface FromClaim {
+  claimed?: ClaimedBackup;
+}
+
+export interface OpenArchive {
   source: Pick<RestoreSource, 'open' | 'key' | 'manifest'>;
   /** Id of the backup, or path of the file. */
   name: string;
   location: string;
   manifest: BackupManifest | undefined;
+  /** Time of the data, ISO 8601, when known; and bytes of it, 0 when not. */
+  at: string | null;
+  bytes: number;
   /** How it is carried forward, when a moment between backups is meant. */
   recovery?: OpenRecovery;
 }
@@ -34,7 +43,12 @@ export async function withArchive<T>(
   archive: string | null,
   from: SettingsSource,
   use: (opened: OpenArchive) => Promise<T>,
+  claimed?: ClaimedBackup,
 ): Promise<T> {
+  if (claimed) {
+    const opened = await openClaimed(claimed, from);
+    return await named(opened.name, use(opened));
+  }
   if ('file' in origin) {
     const opened = await openFile(origin.file);
     return await named(opened.name, use(opened));
@@ -52,6 +66,8 @@ export async function withArchive<T>(
       name: manifest.id,
       location: storage.location,
       manifest,
+      at: recovery ? momentClock(recovery.until) : dataTime(manifest),
+      bytes: manifest.bytes,
       ...(recovery && { recovery }),
     };
     return await named(opened.name, use(opened));
@@ -102,7 +118,18 @@ async function openFile(path: string): Promise<OpenArchive> {
   }
   const open = async (signal?: AbortSignal) =>
     createReadStream(path, { highWaterMark: 1 << 20, ...(signal ? { signal } : {}) });
-  return { source: { open }, name: path, location: 'the worker', manifest: undefined };
+  return { source: { open }, name: path, location: 'the worker', manifest: undefined, at: null, bytes: 0 };
+}
+
+/** Each reading compares size and SHA-256 with the manifest, so that nothing is restored from what is not whole. */
+async function openClaimed(claimed: ClaimedBackup, { access }: SettingsSource): Promise<OpenArchive> {
+  if (!access) throw new Error('an archive on a claim is read where there is a cluster');
+  // With a library that others need not have in memory.
+  const { readClaimed } = await import('../../backups/claim-stream.ts');
+  const open = async (signal?: AbortSignal) => readClaimed(claimed, access, signal);
+  const { backup, location } = claimed;
+  const { id, startedAt, bytes } = backup;
+  return { source: { open }, name: id, location, manifest: undefined, at: startedAt, bytes };
 }
 
 /** A selection in the engine's patterns. */

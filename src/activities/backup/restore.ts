@@ -4,7 +4,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { MongoClient } from 'mongodb';
 import { durationText } from '../../domain/amounts.ts';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
-import { momentClock, parseMoment } from '../../domain/point-in-time/moment.ts';
+import { parseMoment } from '../../domain/point-in-time/moment.ts';
 import type {
   PlannedNamespace,
   RestoreOrigin,
@@ -18,11 +18,17 @@ import type { RestoreItem } from '../../mongodb/restore/plan.ts';
 import { namespaceSelector } from '../../mongodb/dump/listing.ts';
 import { splitNamespace } from '../../mongodb/dump/oplog.ts';
 import { stagingPrefix } from '../../mongodb/staging.ts';
-import type { BackupManifest } from '../../specs/manifest.ts';
-import { dataTime } from '../../backups/verified.ts';
 import type { Report } from './context.ts';
 import type { SettingsSource } from '../../backups/settings.ts';
-import { notesOn, plannedRollForward, rollForwardOf, selectionOf, withArchive } from './origin.ts';
+import {
+  type FromClaim,
+  notesOn,
+  type OpenArchive,
+  plannedRollForward,
+  rollForwardOf,
+  selectionOf,
+  withArchive,
+} from './origin.ts';
 import { withMongo } from './source.ts';
 import type { InspectInput, RestoreWork } from './types.ts';
 
@@ -31,16 +37,16 @@ const SHOWN_NAMESPACES = 500;
 
 /** Reads archive and target, and says what a restore would do. */
 export async function inspectRestore(
-  { origin, target, selection }: InspectInput,
+  { origin, target, selection, claimed }: InspectInput & FromClaim,
   from: SettingsSource,
   signal: AbortSignal,
   report: Report,
 ): Promise<RestorePlan> {
-  return await withArchive(origin, null, from, (opened) =>
+  const inspect = (opened: OpenArchive) =>
     withMongo(target.uriFrom, from, async (client) => {
       const { source, name, location, manifest } = opened;
       const rollForward = rollForwardOf(opened, selection);
-      const onProgress = (bytes: number) => report(checking(bytes, manifest));
+      const onProgress = (bytes: number) => report(checking(bytes, opened.bytes));
       const { plan, proof } = await previewRestore(client, {
         ...source,
         ...selectionOf(selection),
@@ -72,7 +78,7 @@ export async function inspectRestore(
         .map(({ source: skipped, reason }) => `${skipped} is left out: ${reason}`);
       if (plan.hasOplog)
         notes.push('the oplog of the archive is replayed, so that the data is of one moment');
-      const lost = staleness(origin, opened.recovery !== undefined, manifest);
+      const lost = staleness(origin, opened);
       if (lost !== null) notes.push(lost);
       if (selection.users && !plan.hasUsersAndRoles)
         notes.push('it holds no users and roles: those are in backups of the whole server');
@@ -86,7 +92,7 @@ export async function inspectRestore(
       return {
         archive: name,
         digest: digest.digest('hex').slice(0, 12),
-        at: opened.recovery ? momentClock(opened.recovery.until) : manifest ? dataTime(manifest) : null,
+        at: opened.at,
         location,
         namespaces: [...replaced, ...namespaces.filter(({ replaces }) => replaces === null)].slice(
           0,
@@ -99,8 +105,8 @@ export async function inspectRestore(
         notes,
         ...(pointInTime && { pointInTime }),
       };
-    }),
-  );
+    });
+  return await withArchive(origin, null, from, inspect, claimed);
 }
 
 /** The backup before a restore is one of the policy: what that does not take is replaced for good. */
@@ -115,14 +121,10 @@ function notBackedUp(origin: RestoreOrigin, replaced: readonly PlannedNamespace[
 }
 
 /** Without slices the data is of an earlier time than was asked for, which nobody should find out afterwards. */
-function staleness(
-  origin: RestoreOrigin,
-  isExact: boolean,
-  manifest: BackupManifest | undefined,
-): string | null {
-  if (isExact || !manifest || !('policy' in origin) || !('at' in origin.backup)) return null;
+function staleness(origin: RestoreOrigin, { recovery, at }: OpenArchive): string | null {
+  if (recovery || at === null || !('policy' in origin) || !('at' in origin.backup)) return null;
   const wanted = (parseMoment(origin.backup.at)?.t ?? 0) * 1_000;
-  const shown = Date.parse(dataTime(manifest));
+  const shown = Date.parse(at);
   if (wanted <= shown) return null;
   return `the data is of ${durationText(wanted - shown)} before the time that was asked for: no slices of the oplog lead there (spec.pointInTime)`;
 }
@@ -146,11 +148,11 @@ async function planned(client: MongoClient, item: RestoreItem): Promise<PlannedN
   };
 }
 
-function checking(bytes: number, manifest: BackupManifest | undefined) {
+function checking(bytes: number, totalBytes: number) {
   return {
     stage: 'checking' as const,
     bytes,
-    totalBytes: manifest?.bytes ?? 0,
+    totalBytes,
     documents: 0,
     namespace: '',
     namespaces: 0,
@@ -165,13 +167,13 @@ export function engineId(claimant: string): string {
 
 /** Restores; goes on where a killed attempt stopped. */
 export async function carryOut(
-  work: RestoreWork,
+  work: RestoreWork & FromClaim,
   from: SettingsSource,
   signal: AbortSignal,
   report: Report,
 ): Promise<RestoreResult> {
   const started = performance.now();
-  return await withArchive(work.origin, work.archive, from, (opened) =>
+  const restoreFrom = (opened: OpenArchive) =>
     withMongo(
       work.target.uriFrom,
       from,
@@ -185,7 +187,7 @@ export async function carryOut(
           replace: work.replace,
           usersAndRoles: work.selection.users,
           signal,
-          onProgress: (progress) => report(progressOf(progress)),
+          onProgress: (progress) => report(progressOf(progress, opened.bytes)),
         });
         return {
           archive: name,
@@ -196,8 +198,8 @@ export async function carryOut(
         };
       },
       connectForRestore,
-    ),
-  );
+    );
+  return await withArchive(work.origin, work.archive, from, restoreFrom, work.claimed);
 }
 
 const STAGES = {
@@ -211,19 +213,15 @@ const STAGES = {
   done: 'swapping',
 } as const;
 
-export function progressOf({
-  phase,
-  bytes,
-  totalBytes,
-  documents,
-  namespace,
-  namespacesDone,
-  namespacesTotal,
-}: RestoreProgress) {
+/** `archiveBytes`: what is known of the archive before it has been read. */
+export function progressOf(
+  { phase, bytes, totalBytes, documents, namespace, namespacesDone, namespacesTotal }: RestoreProgress,
+  archiveBytes = 0,
+) {
   return {
     stage: STAGES[phase],
     bytes,
-    totalBytes,
+    totalBytes: phase === 'verify' && totalBytes === 0 ? archiveBytes : totalBytes,
     documents,
     namespace,
     namespaces: namespacesDone,

@@ -43,22 +43,11 @@ export async function restoreDataCommand(session: Session, flags: RestoreDataFla
   checkFlags(flags);
   const named = flags.policy !== undefined || flags.file !== undefined;
   const policy = named ? await policyOf(session, flags) : null;
-  if (policy && flags.archive === undefined) refuseClaim(policy);
   const input = inputOf(flags, policy, flags.by ?? whoami(session.env));
   return await withClient(session, flags, async (client) => {
     const ref = await client.backups.startRestore(input);
     return await startedOrFollowed(session, client, ref, flags);
   });
-}
-
-/** Its archives lie where no worker reads them; better said here than by a workflow that fails. */
-function refuseClaim({ metadata, spec }: BackupPolicy): void {
-  if (!('job' in spec.destination)) return;
-  const { namespace, pvc, mountPath } = spec.destination.job;
-  throw badInput(
-    `policy ${metadata.name}: its archives lie on PVC ${namespace}/${pvc}. Mount that claim into the worker, then give the file: ` +
-      `slipway restore --archive ${mountPath}/FILE (names: slipway backup list --policy ${metadata.name}); docs/backups.md shows how`,
-  );
 }
 
 function checkFlags(flags: RestoreDataFlags): void {

@@ -20,7 +20,7 @@ import { fingerprint } from '../digest.ts';
 
 /** Label with the policy's name, on everything that Slipway makes for it. */
 export const POLICY_LABEL = 'slipway.dev/policy';
-/** Label that says what a Job does: `dump`, or one of {@link Errand}. */
+/** Label that says what a Job does: `dump`, or one of {@link Errand}; `read` on the pods that restores read by. */
 export const TASK_LABEL = 'slipway.dev/task';
 /** Annotation with workflow id and run id: whose Job it is, so that a worker finds it again after a crash. */
 export const RUN_ANNOTATION = 'slipway.dev/run';
@@ -28,9 +28,16 @@ export const RUN_ANNOTATION = 'slipway.dev/run';
 export const JOB_LABEL = 'slipway.dev/job';
 
 /** Short Jobs on the claim, beside the dump. */
-export type Errand = 'look' | 'verify' | 'delete' | 'sweep';
+export type Errand = 'look' | 'verify' | 'delete' | 'sweep' | 'hold' | 'release';
 
-const ERRAND_SECONDS = { look: 600, verify: 86_400, delete: 1_800, sweep: 600 } as const;
+const ERRAND_SECONDS = {
+  look: 600,
+  verify: 86_400,
+  delete: 1_800,
+  sweep: 600,
+  hold: 600,
+  release: 600,
+} as const;
 /** What a killed worker leaves of short Jobs goes by itself. */
 const ERRAND_TTL_SECONDS = 120;
 const LONGEST_NAME = 63;
@@ -116,7 +123,12 @@ export function errandJob(
   });
 }
 
-function slipwayLabels(policy: BackupPolicy, task: 'dump' | Errand, job: string): Record<string, string> {
+/** `job`: name of the Job, or of a pod that has none. */
+export function slipwayLabels(
+  policy: BackupPolicy,
+  task: 'dump' | 'read' | Errand,
+  job: string,
+): Record<string, string> {
   return {
     'app.kubernetes.io/managed-by': 'slipway',
     [POLICY_LABEL]: policy.metadata.name,

@@ -11,10 +11,18 @@ interface PodOptions {
   /** Only who talks to MongoDB gets the password. */
   withPassword: boolean;
   labels?: Record<string, string>;
+  /** The claim is only read. */
+  readOnly?: boolean;
+}
+
+/** A pod as a Job, a CronJob or nobody makes it. */
+interface PodTemplate {
+  metadata: { labels: Record<string, string> };
+  spec: Record<string, unknown>;
 }
 
 /** What all Jobs and the CronJob have in common. */
-export function podTemplate(policy: BackupPolicy, options: PodOptions): object {
+export function podTemplate(policy: BackupPolicy, options: PodOptions): PodTemplate {
   const job = jobOf(policy);
   const secret = secretOf(policy);
   return {
@@ -56,7 +64,7 @@ export function podTemplate(policy: BackupPolicy, options: PodOptions): object {
             capabilities: { drop: ['ALL'] },
           },
           volumeMounts: [
-            { name: 'backup', mountPath: job.mountPath },
+            { name: 'backup', mountPath: job.mountPath, ...(options.readOnly ? { readOnly: true } : {}) },
             { name: 'tmp', mountPath: '/tmp' },
           ],
         },

@@ -238,17 +238,23 @@ export function deleteScript(
   policy: BackupPolicy,
   newest: StoredArchive,
   doomed: readonly StoredArchive[],
+  expiredHolds: readonly string[] = [],
 ): string {
   const job = jobOf(policy);
   const deletions = doomed.map(({ id, archive }) => `remove ${quote(id)} ${quote(archive)}`);
   return `umask 077
+shopt -s nullglob
 cd ${quote(job.mountPath)}
 if [ ! -f ${quote(`${newest.id}.manifest.json`)} ] || [ "$(stat -c %s -- ${quote(newest.archive)})" != ${newest.size} ]; then
   echo ${quote(`${newest.id} is not whole any more, so nothing is deleted`)}
   exit 1
 fi
+rm -f -- ${expiredHolds.map(quote).join(' ')}
 remove() {
-  local manifest="$1.manifest.json"
+  local manifest="$1.manifest.json" holds
+  # A restore may have begun since everything was looked at.
+  holds=("$1".hold-*.json)
+  if [ "\${#holds[@]}" != 0 ]; then printf 'slipway:kept %s a restore holds it\\n' "$1"; return; fi
   if [ ! -f "$manifest" ] || [ -L "$manifest" ] || ! grep -qF -- ${member('policy', policy.metadata.name)} "$manifest"; then
     printf 'slipway:kept %s its manifest is not of this policy any more\\n' "$1"; return
   fi
@@ -258,5 +264,24 @@ remove() {
 }
 ${deletions.join('\n')}
 sync -- .
+echo slipway:end`;
+}
+
+/** Writes down that a backup is held, unless it has gone by now. Repeating it writes it anew. */
+export function holdScript(policy: BackupPolicy, id: string, name: string, note: string): string {
+  return `umask 077
+cd ${quote(jobOf(policy).mountPath)}
+printf '%s' ${quote(note)} > ${quote(`.${name}.partial`)}
+sync -- ${quote(`.${name}.partial`)}
+mv -f -- ${quote(`.${name}.partial`)} ${quote(name)}
+sync -- .
+if [ ! -f ${quote(`${id}.manifest.json`)} ]; then rm -f -- ${quote(name)}; echo ${quote(`${id} is not there any more`)}; exit 1; fi
+echo slipway:end`;
+}
+
+/** One that is not there is no error. */
+export function releaseScript(policy: BackupPolicy, name: string): string {
+  return `cd ${quote(jobOf(policy).mountPath)}
+rm -f -- ${quote(name)} ${quote(`.${name}.partial`)}
 echo slipway:end`;
 }

@@ -76,6 +76,25 @@ export function sightOf(
   );
 }
 
+/** The same of a pod that no Job makes: it runs, it has not started yet, or why it never will. */
+export function podSight(
+  pod: Pod,
+  now: number,
+  placedWithinMs: number,
+): { state: 'running' } | { state: 'starting'; note: string } | { state: 'failed'; reason: string } {
+  const late = waiting(pod, now, placedWithinMs);
+  if (late?.state === 'failed') return { state: 'failed', reason: late.reason };
+  const ended = endOf(pod);
+  if (ended) return { state: 'failed', reason: `pod ${pod.metadata.name} has ended: ${endText(ended)}` };
+  const { phase, reason, message } = pod.status ?? {};
+  if (phase === 'Failed' || phase === 'Succeeded')
+    return {
+      state: 'failed',
+      reason: `pod ${pod.metadata.name} has ended: ${reason ?? phase}: ${message ?? ''}`,
+    };
+  return isRunning(pod) ? { state: 'running' } : { state: 'starting', note: noteOf(pod) };
+}
+
 export function isFinished(job: Job): boolean {
   return holds(job, 'Complete') !== undefined || holds(job, 'Failed') !== undefined;
 }

@@ -1,4 +1,5 @@
 /** The permissions that a release uses, and what is said when one is missing. deploy/ grants exactly these. */
+import { READER_NAMES } from '../backup-job/reader.ts';
 import type { AccessReview, PreflightFacts } from './types.ts';
 import type { Finding } from '../workload/types.ts';
 
@@ -7,6 +8,8 @@ export interface AccessRule {
   group: string;
   resource: string;
   verbs: string[];
+  /** Objects of these names only; absent: all. */
+  names?: readonly string[];
   /** Without it a release cannot run; the others only let preflight see more. */
   required: boolean;
 }
@@ -29,17 +32,28 @@ export const JOB_ACCESS_RULES: AccessRule[] = [
   { group: '', resource: 'persistentvolumeclaims', verbs: ['get'], required: true },
 ];
 
+/**
+ * What a restore from a claim uses beside that: a pod that reads it, whose bytes come out by exec. Names keep the worker
+ * out of all other pods; a name cannot be asked for when an object is made.
+ */
+export const READER_ACCESS_RULES: AccessRule[] = [
+  { group: '', resource: 'pods', verbs: ['create'], required: true },
+  { group: '', resource: 'pods', verbs: ['get', 'delete'], names: READER_NAMES, required: true },
+  { group: '', resource: 'pods/exec', verbs: ['create', 'get'], names: READER_NAMES, required: true },
+];
+
 /** One finding for each resource with missing verbs, and one when the API server would not say. */
 export function accessFindings(
   { access, namespace }: Pick<PreflightFacts, 'access' | 'namespace'>,
   rules: readonly AccessRule[] = ACCESS_RULES,
 ): Finding[] {
-  const findings = rules.flatMap(({ group, resource, verbs, required }): Finding[] => {
+  const findings = rules.flatMap(({ group, resource, verbs, names, required }): Finding[] => {
     const missing = verbs.filter((verb) =>
       access.some((review) => denies(review, { group, resource, verb })),
     );
     if (missing.length === 0) return [];
-    const rule = `{ apiGroups: ["${group}"], resources: ["${resource}"], verbs: ${JSON.stringify(missing)} }`;
+    const named = names ? ` resourceNames: ${JSON.stringify(names)},` : '';
+    const rule = `{ apiGroups: ["${group}"], resources: ["${resource}"],${named} verbs: ${JSON.stringify(missing)} }`;
     return [
       {
         check: 'permission-missing',

@@ -15,7 +15,7 @@ import { run } from '../../../lab/provision/run.ts';
 import { programOnPath } from '../backup-engine.support.ts';
 
 const PROGRAMS =
-  'bash base64 cat cut date find grep gzip head mkdir mv rm sha256sum sleep stat sync tail tee tr wc'.split(
+  'bash base64 cat cut date dd find grep gzip head mkdir mv rm sha256sum sleep stat sync tail tee tr wc'.split(
     ' ',
   );
 const STAND_IN = fileURLToPath(new URL('./tools/mongodump.ts', import.meta.url));
