@@ -34,6 +34,8 @@ export const PASSWORD = `it's a "trap" $(id) %41@:/${randomBytes(6).toString('he
 export interface PolicyOptions {
   image?: string;
   key?: string;
+  /** As the worker reaches it; pods know the server by another name. */
+  host?: string;
   job?: string;
   spec?: string;
 }
@@ -49,6 +51,8 @@ export class JobLab {
   readonly worker: Program;
   /** What lies on the claim. */
   readonly folder: string;
+  /** Of the worker's own account. */
+  token = '';
   readonly #env: Record<string, string>;
   readonly #home: string;
 
@@ -136,9 +140,29 @@ export class JobLab {
     const { status } = await this.kube<{ status: { token: string } }>('POST', path, {
       spec: { expirationSeconds: 7_200 },
     });
+    this.token = status.token;
     const kubeconfig = parse(await readFile(this.#env['KUBECONFIG'] ?? '', 'utf8')) as { users: object[] };
     kubeconfig.users = kubeconfig.users.map((user) => ({ ...user, user: { token: status.token } }));
     await writeFile(join(this.#home, 'kubeconfig'), stringify(kubeconfig), { mode: 0o600 });
+  }
+
+  get mongoUri(): string {
+    return this.#env['MONGODB_URI'] ?? '';
+  }
+
+  /** Lets the worker read a Secret. */
+  async mayRead(secret: string): Promise<void> {
+    const path = `/apis/rbac.authorization.k8s.io/v1/namespaces/${this.namespace}`;
+    const metadata = { name: 'slipway-backup-secret' };
+    await this.kube('POST', `${path}/roles`, {
+      metadata,
+      rules: [{ apiGroups: [''], resources: ['secrets'], resourceNames: [secret], verbs: ['get'] }],
+    });
+    await this.kube('POST', `${path}/rolebindings`, {
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', ...metadata },
+      subjects: [{ kind: 'ServiceAccount', name: 'slipway-worker', namespace: this.namespace }],
+    });
   }
 
   /** A claim that is bound to a folder of this machine. */
@@ -163,7 +187,10 @@ export class JobLab {
   }
 
   /** `key` of the Secret; `job` and `spec` are further lines of YAML. */
-  policy(name: string, { image, key = 'right', job = '', spec = '' }: PolicyOptions = {}): BackupPolicy {
+  policy(
+    name: string,
+    { image, key = 'right', host = HOST, job = '', spec = '' }: PolicyOptions = {},
+  ): BackupPolicy {
     const { namespace, database, user } = this;
     return parseBackupPolicy(`
 apiVersion: slipway/v1
@@ -171,7 +198,7 @@ kind: BackupPolicy
 metadata: { name: ${name} }
 spec:
   source:
-    uriFrom: { secret: { namespace: ${namespace}, name: app-secrets, key: ${key}, host: "${HOST}", username: ${user} } }
+    uriFrom: { secret: { namespace: ${namespace}, name: app-secrets, key: ${key}, host: "${host}", username: ${user} } }
     databases: [${database}]
   schedule: { at: "02:00" }
   destination:
@@ -297,7 +324,9 @@ ${spec}`);
     await this.worker.kill();
     await this.client.close();
     await this.mongo.db(this.database).dropDatabase();
-    await this.mongo.db(`${this.database}_copy`).dropDatabase();
+    const { databases } = await this.mongo.db().admin().listDatabases({ nameOnly: true });
+    for (const { name } of databases)
+      if (name.startsWith(`${this.database}_`)) await this.mongo.db(name).dropDatabase();
     await this.mongo.db('admin').command({ dropUser: this.user });
     await this.mongo.close();
     await this.kube('DELETE', `/api/v1/namespaces/${this.namespace}`);

@@ -266,12 +266,6 @@ describe.skipIf(!canRunRealNode())('a backup by a Job', () => {
     expect(checked.stdout).toContain('its SHA-256 is not the one noted when it was stored');
   });
 
-  test('is not restored by name, and the command says what to do', async () => {
-    const { code, stderr } = await lab.cli(lab.policy('by-name'), 'restore', '--wait');
-    expect(code).toBe(2);
-    expect(stderr).toContain('slipway restore --archive');
-  });
-
   // Last, for it takes the worker's rights away.
   test('is refused before anything is made when the worker may not make Jobs, and says what to add to its Role', async () => {
     const bindings = `/apis/rbac.authorization.k8s.io/v1/namespaces/${lab.namespace}/rolebindings`;

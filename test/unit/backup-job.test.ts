@@ -10,7 +10,14 @@ import { readVolume, verifiedIn, volumeVerdicts } from '../../src/backups/volume
 import { progressText } from '../../src/cli/render/backup.ts';
 import { dumpJob, errandJob, jobName } from '../../src/domain/backup-job/job.ts';
 import { DumpLog, hasBeginning, isWhole, lastWords } from '../../src/domain/backup-job/log.ts';
-import { deleteScript, dumpScript, lookScript, sweepScript } from '../../src/domain/backup-job/script.ts';
+import {
+  deleteScript,
+  dumpScript,
+  holdScript,
+  lookScript,
+  releaseScript,
+  sweepScript,
+} from '../../src/domain/backup-job/script.ts';
 import { everRan, type Job, parting, sightOf } from '../../src/domain/backup-job/sight.ts';
 import type { ContainerState, Pod } from '../../src/domain/workload/objects.types.ts';
 import { parseBackupPolicy } from '../../src/specs/backup.ts';
@@ -390,6 +397,38 @@ describe('the scripts on a volume', () => {
     expect(readdirSync(folder).sort()).toEqual([
       'dump-2.gz',
       'dump-2.manifest.json',
+      'dump-3.gz',
+      'dump-3.manifest.json',
+    ]);
+  });
+
+  test('a hold is written only of a backup that is there, keeps its deletion off though all was looked at before, and is let go', () => {
+    const folder = volume();
+    const here = policyOf(folder);
+    for (const [id, day] of [
+      ['dump-1', '2026-11-20'],
+      ['dump-2', '2026-11-21'],
+      ['dump-3', '2026-11-22'],
+    ] as const)
+      put(folder, id, day);
+    const note = JSON.stringify({ claimant: `o'brien "x"`, until: '2999-01-01T00:00:00Z' });
+    bash(holdScript(here, 'dump-1', 'dump-1.hold-ab.json', note));
+    bash(holdScript(here, 'dump-1', 'dump-1.hold-ab.json', note));
+    expect(() => bash(holdScript(here, 'dump-9', 'dump-9.hold-ab.json', note))).toThrow();
+    expect(look(folder).holds).toEqual([{ name: 'dump-1.hold-ab.json', id: 'dump-1', ...JSON.parse(note) }]);
+    writeFileSync(
+      join(folder, 'dump-2.hold-cd.json'),
+      JSON.stringify({ claimant: 'x', until: '2026-01-01' }),
+    );
+    const stored = (id: string) => ({ id, archive: `${id}.gz`, size: 4, sha256: '' });
+    const doomed = [stored('dump-1'), stored('dump-2')];
+    const log = bash(deleteScript(here, stored('dump-3'), doomed, ['dump-2.hold-cd.json']));
+    expect(log).toContain('slipway:kept dump-1 a restore holds it');
+    expect(log).toContain('slipway:deleted dump-2');
+    for (let twice = 0; twice < 2; twice++) bash(releaseScript(here, 'dump-1.hold-ab.json'));
+    expect(readdirSync(folder).sort()).toEqual([
+      'dump-1.gz',
+      'dump-1.manifest.json',
       'dump-3.gz',
       'dump-3.manifest.json',
     ]);
