@@ -279,13 +279,16 @@ ${spec}`);
     if (code !== 0) throw new Error(`terminating ${id}: ${stderr}`);
   }
 
-  /** Everything that Temporal keeps of a run. */
+  /** Everything that Temporal keeps of a run, with what its payloads hold in plain text. */
   async history({ id, run }: RunRef): Promise<string> {
     const { stdout } = await this.#process('temporal', [
       ...['workflow', 'show', '--workflow-id', id, ...(run === null ? [] : ['--run-id', run])],
       ...['--address', this.temporal.address, '--output', 'json'],
     ]);
-    return stdout;
+    const payloads = [...stdout.matchAll(/"data": "([A-Za-z0-9+/=]+)"/g)].map(([, data = '']) =>
+      Buffer.from(data, 'base64').toString('utf8'),
+    );
+    return [stdout, ...payloads].join('\n');
   }
 
   /** Runs the command as people do, on a policy in a file. */

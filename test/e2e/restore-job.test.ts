@@ -14,7 +14,7 @@ import { JobLab, PASSWORD, type PolicyOptions } from './backup-job.support.ts';
 
 const WITHIN = { timeoutMs: 60_000, pauseMs: 50 };
 /** So little CPU that reading takes many seconds. */
-const SLOW = `      resources: { requests: { cpu: 10m }, limits: { cpu: 10m, memory: 512Mi } }`;
+const SLOW = `      resources: { requests: { cpu: 10m }, limits: { cpu: 25m, memory: 512Mi } }`;
 const INTO = ['--into-env', 'MONGODB_URI'];
 
 describe.skipIf(!canRunRealNode())('a restore from a claim', () => {
