@@ -2,7 +2,7 @@
  * What a command in a container prints, byte for byte, over the API server's WebSocket: nothing is lost, doubled or
  * buffered without bound, and an end is only an end when the API server says that the command has ended well.
  */
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 import type { ClusterAccess } from './connection.ts';
 import { errorOfNetwork, errorOfResponse, KubeError } from './errors.ts';
 import { readAll } from './http.ts';
