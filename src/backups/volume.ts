@@ -2,13 +2,14 @@
  * The backups on a claim of the cluster, which neither a worker nor the command can read: short Jobs list, check and
  * delete them, in the image and under the security context of the dump, but without its password.
  */
+import type { DrillRecord } from '../domain/backup/drill.types.ts';
 import type { PruneSummary } from '../domain/backup/types.ts';
 import { jobOf } from '../domain/backup-job/pod.ts';
 import { hasBeginning, told } from '../domain/backup-job/log.ts';
 import {
   deleteScript,
-  holdScript,
   lookScript,
+  noteScript,
   releaseScript,
   type StoredArchive,
   verifyScript,
@@ -24,12 +25,13 @@ import type { KubeClient } from '../kubernetes/client.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import { type JobBackup, parseJobManifest } from '../specs/job-manifest.ts';
 import { JobFailedError, runErrand } from './job-runner.ts';
-import { holdName, type HoldNote } from './notes.ts';
+import { drillRecordName, holdName, type HoldNote } from './notes.ts';
 
 const MANIFEST_ENDING = '.manifest.json';
 /** A script is one argument of a process, which may have 128 KiB. */
 const BATCH = 250;
 const HOLD_PART = '.hold-';
+const DRILL_ENDING = drillRecordName('');
 
 interface VolumeFile {
   /** As `find` names it: `f` a file, `l` a link, `d` a folder. */
@@ -53,6 +55,8 @@ export interface Volume {
   /** Everything that has a manifest, oldest first. */
   entries: VolumeEntry[];
   holds: { name: string; id: string; claimant: string; until: string }[];
+  /** How the last drills went, by backup. */
+  drills: ReadonlyMap<string, DrillRecord>;
   /** The clock of the node that the Job ran on, milliseconds. */
   clock: number;
 }
@@ -94,7 +98,7 @@ export function readVolume(location: string, log: string): Volume {
     .map(([name, { type }]) => entryOf(name.slice(0, -MANIFEST_ENDING.length), type, texts.get(name), files))
     .sort((a, b) => startOf(a).localeCompare(startOf(b)));
   const clock = Number(told(log, 'clock').at(-1)) * 1_000;
-  return { location, files, entries, holds: [...texts].flatMap(holdOf), clock };
+  return { location, files, entries, holds: [...texts].flatMap(holdOf), drills: drillsOf(texts), clock };
 }
 
 function startOf(entry: VolumeEntry): string {
@@ -126,6 +130,20 @@ function entryOf(
       ? `its archive ${name} has ${found.size} bytes instead of ${size}`
       : `its archive ${name} is missing`;
   return { id, state: 'damaged', manifest, reason };
+}
+
+/** A record that cannot be read is none: then the next drill comes sooner. */
+function drillsOf(texts: ReadonlyMap<string, string>): Map<string, DrillRecord> {
+  const drills = new Map<string, DrillRecord>();
+  for (const [name, text] of texts) {
+    if (!name.endsWith(DRILL_ENDING)) continue;
+    try {
+      drills.set(name.slice(0, -DRILL_ENDING.length), JSON.parse(text) as DrillRecord);
+    } catch {
+      continue;
+    }
+  }
+  return drills;
 }
 
 /** A hold that cannot be read is one all the same, and for ever. */
@@ -210,8 +228,20 @@ export async function holdOnVolume(
   note: HoldNote,
   signal?: AbortSignal,
 ): Promise<void> {
-  const script = holdScript(policy, id, holdName(id, note.claimant), JSON.stringify(note));
-  await runErrand(client, policy, 'hold', script, signal);
+  const script = noteScript(policy, id, holdName(id, note.claimant), JSON.stringify(note));
+  await runErrand(client, policy, 'note', script, signal);
+}
+
+/** Writes down how a drill of a backup went; the last one counts. Throws as {@link lookAtVolume} does. */
+export async function recordDrillOnVolume(
+  client: KubeClient,
+  policy: BackupPolicy,
+  record: DrillRecord,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { backup } = record;
+  const script = noteScript(policy, backup, drillRecordName(backup), JSON.stringify(record));
+  await runErrand(client, policy, 'note', script, signal);
 }
 
 /** Lets retention go again. One that is not there is no error. Throws as {@link lookAtVolume} does. */

@@ -142,7 +142,7 @@ function jobRules(value: z.output<typeof body>, context: z.core.$RefinementCtx):
       'with destination.job mongodump takes one database or all of them, without include and exclude',
     );
   }
-  for (const name of ['encryption', 'drill', 'throttle', 'pointInTime'] as const) {
+  for (const name of ['encryption', 'throttle', 'pointInTime'] as const) {
     if (value[name] !== null) {
       sentence(context, [name], 'does not go with destination.job, where mongodump does the work');
     }

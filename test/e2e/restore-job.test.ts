@@ -182,6 +182,24 @@ describe.skipIf(!canRunRealNode())('a restore from a claim', () => {
     expect(files).toContain(newest.archive);
   });
 
+  test('is tried by a drill after a backup, which is written down beside it, and cleans up', async () => {
+    const uri = lab.mongoUri;
+    const drilled = lab.policy('drilled', { spec: '  drill: { every: 1d, into: { uriFrom: { env: MONGODB_URI } } }' });
+    const first = (await lab.take(drilled)).status;
+    expect(first).toMatchObject({ outcome: 'verified', problems: [], drill: { phase: 'passed', documents: 700 } });
+    const second = (await lab.take(drilled)).status;
+    expect(second).toMatchObject({ outcome: 'verified', drill: null }); // not due for a day
+    const byHand = await lab.cli(drilled, 'backup', 'drill', '--wait');
+    expect(byHand).toMatchObject({ code: 0 });
+    expect(byHand.stdout).toContain(second?.result?.id);
+    const listed = await lab.cli(drilled, 'backup', 'list');
+    for (const id of [first?.result?.id, second?.result?.id])
+      expect(listed.stdout).toMatch(new RegExp(`${id} .* passed in `));
+    expect((await databases()).filter((name) => name.includes('drill') && name.includes(lab.database))).toEqual([]);
+    expect(await lab.readers()).toEqual([]);
+    expect(listed.stdout).not.toContain(uri);
+  });
+
   test('into the source itself needs the right to read its Secret, and says so before a pod is made', async () => {
     const into = policy({ host: new URL(lab.mongoUri.replace('mongodb:', 'http:')).host });
     const run = (...flags: string[]) =>

@@ -13,8 +13,8 @@ import { DumpLog, hasBeginning, isWhole, lastWords } from '../../src/domain/back
 import {
   deleteScript,
   dumpScript,
-  holdScript,
   lookScript,
+  noteScript,
   releaseScript,
   sweepScript,
 } from '../../src/domain/backup-job/script.ts';
@@ -412,9 +412,9 @@ describe('the scripts on a volume', () => {
     ] as const)
       put(folder, id, day);
     const note = JSON.stringify({ claimant: `o'brien "x"`, until: '2999-01-01T00:00:00Z' });
-    bash(holdScript(here, 'dump-1', 'dump-1.hold-ab.json', note));
-    bash(holdScript(here, 'dump-1', 'dump-1.hold-ab.json', note));
-    expect(() => bash(holdScript(here, 'dump-9', 'dump-9.hold-ab.json', note))).toThrow();
+    bash(noteScript(here, 'dump-1', 'dump-1.hold-ab.json', note));
+    bash(noteScript(here, 'dump-1', 'dump-1.hold-ab.json', note));
+    expect(() => bash(noteScript(here, 'dump-9', 'dump-9.hold-ab.json', note))).toThrow();
     expect(look(folder).holds).toEqual([{ name: 'dump-1.hold-ab.json', id: 'dump-1', ...JSON.parse(note) }]);
     writeFileSync(
       join(folder, 'dump-2.hold-cd.json'),

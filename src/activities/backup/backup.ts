@@ -7,8 +7,8 @@ import { openStorage, resolveKey, type SettingsSource } from '../../backups/sett
 import { dataTime, notOfTheFuture, verifiedBackups } from '../../backups/verified.ts';
 import { type Report, transferring } from './context.ts';
 import type { BackupMetrics } from './metrics.ts';
-import { claimOf, fromWherever, holdOnClaim, releaseOnClaim } from './claim.ts';
-import { cleanDrill } from './drill.ts';
+import { claimOf, fromWherever, holdOnClaim, recordDrillOnClaim, releaseOnClaim } from './claim.ts';
+import { cleanDrill, drillServer } from './drill.ts';
 import { type EngineRun, type EngineSetting, runEngine } from './engine.ts';
 import type { EngineJob } from './engine.types.ts';
 import {
@@ -65,7 +65,9 @@ export function createBackupActivities(parts: BackupDependencies): BackupActivit
     recordBackup: async ({ policy, outcome, result, lastVerified }) =>
       metrics.ended(policy, outcome, result, lastVerified),
     sliceOplog: moving(sliceInEngine),
-    inspectRestore: moving(fromWherever(inEngine('inspectRestore'), ({ origin }) => origin)),
+    inspectRestore: moving(
+      fromWherever(inEngine('inspectRestore'), ({ origin, target }) => ({ origin, target: target.uriFrom })),
+    ),
     holdArchive: moving((input, from, signal) => {
       const { origin, archive, claimant, until } = input;
       const policy = claimOf(origin);
@@ -79,13 +81,23 @@ export function createBackupActivities(parts: BackupDependencies): BackupActivit
       return atOrigin(origin, from, (storage) => releaseHold(storage, archive, claimant));
     }),
     restore: moving(
-      fromWherever(inEngine('restore'), ({ origin, archive }) => ({ ...origin, backup: { id: archive } })),
+      fromWherever(inEngine('restore'), ({ origin, archive, target }) => ({
+        origin: { ...origin, backup: { id: archive } },
+        target: target.uriFrom,
+      })),
     ),
     discardRestore: moving(discard),
-    restoreDrill: moving(inEngine('restoreDrill')),
+    restoreDrill: moving(
+      fromWherever(inEngine('restoreDrill'), (input) => ({
+        origin: { policy: input.policy, backup: { id: input.backup } },
+        target: drillServer(input),
+      })),
+    ),
     cleanDrill: moving(cleanDrill),
-    recordDrill: moving(async ({ policy, record }) => {
+    recordDrill: moving(async (input, from, signal) => {
+      const { policy, record } = input;
       metrics.drilled(policy.metadata.name, record.passed, record.restoreMs, record.at);
+      if (inCluster(policy)) return await recordDrillOnClaim(input, from, signal);
       await withStorage(policy, deps, (storage) => recordDrill(storage, record));
     }),
   };
@@ -171,9 +183,9 @@ async function prepare(
   const { name } = policy.metadata;
   const alarmSeconds = alarm ? milliseconds(alarm.noVerifiedBackupFor) / 1_000 : null;
   if (inCluster(policy)) {
-    const { lastVerified } = await prepareByJob(policy, deps, signal);
-    deps.metrics.known(name, alarmSeconds, lastVerified);
-    return { lastVerified, lastDrill: null, estimatedBytes: 0 };
+    const found = await prepareByJob(policy, deps, signal);
+    deps.metrics.known(name, alarmSeconds, found.lastVerified);
+    return { ...found, estimatedBytes: 0 };
   }
   await resolveKey(policy, deps);
   if (drill?.into) await withMongo(drill.into.uriFrom, deps, serverTime);

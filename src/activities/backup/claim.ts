@@ -6,7 +6,13 @@ import { activityInfo } from '@temporalio/activity';
 import { withReader } from '../../backups/claim-reader.ts';
 import { resolveUri, SettingMissingError } from '../../backups/settings.ts';
 import { pickBackup } from '../../backups/verified.ts';
-import { holdOnVolume, lookAtVolume, releaseOnVolume, verifiedIn } from '../../backups/volume.ts';
+import {
+  holdOnVolume,
+  lookAtVolume,
+  recordDrillOnVolume,
+  releaseOnVolume,
+  verifiedIn,
+} from '../../backups/volume.ts';
 import { jobOf } from '../../domain/backup-job/pod.ts';
 import type { BackupChoice, RestoreOrigin } from '../../domain/backup/restore.types.ts';
 import { JOB_ACCESS_RULES, READER_ACCESS_RULES } from '../../domain/preflight/access.ts';
@@ -17,7 +23,7 @@ import type { Report } from './context.ts';
 import type { EngineSetting } from './engine.ts';
 import { assertRights, type ClusterSource, clusterOf } from './job.ts';
 import type { FromClaim } from './origin.ts';
-import type { BackupActivities, InspectInput } from './types.ts';
+import type { BackupActivities } from './types.ts';
 
 type Setting = EngineSetting & ClusterSource;
 type Work<I, O> = (input: I, from: Setting, signal: AbortSignal, report: Report) => Promise<O>;
@@ -28,20 +34,21 @@ export function claimOf(origin: RestoreOrigin): BackupPolicy | null {
 }
 
 /**
- * The work of a restore; where its archive lies on a claim, with a pod that reads it. `originOf`: which backup is meant.
+ * The work of a restore or drill; where its archive lies on a claim, with a pod that reads it. `placesOf`: which backup is
+ * meant, and where it is restored to.
  */
-export function fromWherever<I extends Pick<InspectInput, 'origin' | 'target'>, O>(
+export function fromWherever<I extends object, O>(
   work: Work<I & FromClaim, O>,
-  originOf: (input: I) => RestoreOrigin,
+  placesOf: (input: I) => { origin: RestoreOrigin; target: UriFrom },
 ): Work<I, O> {
   return async (input, from, signal, report) => {
-    const origin = originOf(input);
+    const { origin, target } = placesOf(input);
     const policy = claimOf(origin);
-    if (!policy || !('policy' in origin)) return await work(input, from, signal, report);
+    if (!policy || !('policy' in origin)) return await work({ ...input, claimed: undefined }, from, signal, report);
     const client = clusterOf(from);
     const onWait = (note: string) => report(starting(note));
     await assertRights(client, policy, [...JOB_ACCESS_RULES, ...READER_ACCESS_RULES], signal);
-    await assertTarget(input.target.uriFrom, from);
+    await assertTarget(target, from);
     onWait('looks for the backup on the claim');
     const { backup, location } = await find(client, policy, origin.backup, signal);
     const path = `${jobOf(policy).mountPath}/${backup.archive.name}`;
@@ -109,4 +116,13 @@ export async function releaseOnClaim(
   signal: AbortSignal,
 ): Promise<void> {
   await releaseOnVolume(clusterOf(from), policy, archive, claimant, signal);
+}
+
+/** See {@link BackupActivities}. */
+export async function recordDrillOnClaim(
+  { policy, record }: Parameters<BackupActivities['recordDrill']>[0],
+  from: ClusterSource,
+  signal: AbortSignal,
+): Promise<void> {
+  await recordDrillOnVolume(clusterOf(from), policy, record, signal);
 }

@@ -4,9 +4,10 @@ import { DRILL_PREFIX } from '../../domain/backup/names.ts';
 import type { DrillInput, DrillResult } from '../../domain/backup/drill.types.ts';
 import { connectForRestore } from '../../mongodb/connect.ts';
 import { restore } from '../../mongodb/restore.ts';
+import type { UriFrom } from '../../specs/backup.types.ts';
 import type { BackupManifest } from '../../specs/manifest.ts';
 import type { Report } from './context.ts';
-import { withArchive } from './origin.ts';
+import { type FromClaim, type OpenArchive, withArchive } from './origin.ts';
 import { engineId, progressOf } from './restore.ts';
 import type { SettingsSource } from '../../backups/settings.ts';
 import { withMongo } from './source.ts';
@@ -17,21 +18,22 @@ function scratchPrefix({ policy, backup }: DrillInput): string {
   return `${DRILL_PREFIX}${digest}_`;
 }
 
-function drillServer({ policy }: DrillInput) {
+/** Where a drill restores to. */
+export function drillServer({ policy }: DrillInput): UriFrom {
   return policy.spec.drill?.into?.uriFrom ?? policy.spec.source.uriFrom;
 }
 
 /** Restores a backup into scratch databases and compares it with its manifest. The time is that of a real restore. */
 export async function restoreDrill(
-  input: DrillInput,
+  input: DrillInput & FromClaim,
   from: SettingsSource,
   signal: AbortSignal,
   report: Report,
 ): Promise<DrillResult> {
-  const { policy, backup } = input;
+  const { policy, backup, claimed } = input;
   const prefix = scratchPrefix(input);
   const started = performance.now();
-  return await withArchive({ policy, backup: { id: backup } }, backup, from, ({ source, manifest }) =>
+  const drillFrom = ({ source, manifest }: OpenArchive) =>
     withMongo(
       drillServer(input),
       from,
@@ -48,7 +50,7 @@ export async function restoreDrill(
           onProgress: (progress) => report(progressOf(progress)),
         });
         const restoreMs = Math.round(performance.now() - started);
-        const differences = manifest ? differencesOf(manifest, restored) : [];
+        const differences = manifest ? differencesOf(manifest, restored) : countsDiffer(input, documents);
         const place = policy.spec.drill?.into ? 'the scratch server' : 'the source server';
         return {
           into: `databases ${prefix}* of ${place}`,
@@ -60,8 +62,15 @@ export async function restoreDrill(
         };
       },
       connectForRestore,
-    ),
-  );
+    );
+  return await withArchive({ policy, backup: { id: backup } }, backup, from, drillFrom, claimed);
+}
+
+/** All that mongodump's own manifest tells of the content; of a whole server it counts what is never restored, too. */
+function countsDiffer({ policy, claimed }: DrillInput & FromClaim, documents: number): string[] {
+  if (!claimed || policy.spec.source.databases === null) return [];
+  const { documents: dumped } = claimed.backup;
+  return documents === dumped ? [] : [`${documents} documents instead of ${dumped}`];
 }
 
 /** The engine has compared counts and contents of what it restored; here: that nothing of the manifest is missing. */

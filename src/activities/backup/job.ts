@@ -82,12 +82,14 @@ export async function prepareByJob(
   policy: BackupPolicy,
   from: ClusterSource,
   signal: AbortSignal,
-): Promise<{ lastVerified: string | null }> {
+): Promise<{ lastVerified: string | null; lastDrill: string | null }> {
   const client = clusterOf(from);
   await assertRights(client, policy, JOB_ACCESS_RULES, signal);
   await readClaim(client, policy, signal);
   const volume = await lookAtVolume(client, policy, signal);
-  return { lastVerified: verifiedIn(volume, policy.metadata.name)[0]?.startedAt ?? null };
+  const backups = verifiedIn(volume, policy.metadata.name);
+  const drills = backups.flatMap(({ id }) => volume.drills.get(id)?.at ?? []);
+  return { lastVerified: backups[0]?.startedAt ?? null, lastDrill: drills.sort().at(-1) ?? null };
 }
 
 function ownerOf({ workflow }: Pick<TakeInput, 'workflow'>): string {

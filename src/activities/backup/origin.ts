@@ -21,7 +21,7 @@ import type { Storage } from '../../storage/storage.ts';
 
 /** What the worker has found out for the engine, where the archive lies on a claim. */
 export interface FromClaim {
-  claimed?: ClaimedBackup;
+  claimed?: ClaimedBackup | undefined;
 }
 
 export interface OpenArchive {

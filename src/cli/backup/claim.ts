@@ -56,20 +56,23 @@ function ofPolicy({ entries }: Volume, policy: BackupPolicy): VolumeEntry[] {
 
 export async function listClaim(session: Session, claim: Claim, flags: OutputFlags): Promise<void> {
   const volume = await lookAtVolume(claim.client, claim.policy, claim.signal);
-  const rows = ofPolicy(volume, claim.policy).reverse().map(factsOf);
+  const rows = ofPolicy(volume, claim.policy)
+    .reverse()
+    .map((entry) => ({ ...factsOf(entry), drill: volume.drills.get(entry.id) ?? null }));
   if (await printData(session, flags.output, rows)) return;
   if (flags.output === 'name') {
     for (const { id } of rows) session.out(id);
     return;
   }
   if (rows.length === 0) return session.err(`There are no backups at ${volume.location}.`);
-  const header = ['BACKUP', 'STATE', 'DATA OF', 'DOCUMENTS', 'SIZE'];
-  const cells = rows.map(({ id, state, at, documents, size }) => [
+  const header = ['BACKUP', 'STATE', 'DATA OF', 'DOCUMENTS', 'SIZE', 'DRILL'];
+  const cells = rows.map(({ id, state, at, documents, size, drill }) => [
     id,
     state,
     at === null ? '-' : stamp(at),
     String(documents ?? '-'),
     size === null ? '-' : bytesText(size),
+    drill === null ? '-' : drill.passed ? `passed in ${durationText(drill.restoreMs)}` : 'failed',
   ]);
   for (const line of table([header, ...cells])) session.out(line);
   for (const { id, reason } of rows) if (reason !== null) session.err(`${id}: ${reason}`);
@@ -98,7 +101,8 @@ export async function showClaim(
 ): Promise<void> {
   const volume = await lookAtVolume(claim.client, claim.policy, claim.signal);
   const manifest = chosen(volume, claim.policy, wanted);
-  if (await printData(session, flags.output, manifest)) return;
+  const drill = volume.drills.get(manifest.id) ?? null;
+  if (await printData(session, flags.output, { ...manifest, drill })) return;
   const { archive, startedAt, verifiedAt, namespaces, documents, bytes, dumpMs, proveMs } = manifest;
   const rows = [
     ['Backup', `${manifest.id} of policy ${manifest.policy}`],
@@ -109,8 +113,17 @@ export async function showClaim(
     ['Verified', `${stamp(verifiedAt)}: read back with the same SHA-256, and to its end by mongorestore`],
     ['Holds', `${documents} documents of ${namespaces} namespaces, ${bytesText(bytes)}`],
     ['Took', `${durationText(dumpMs)}, proof ${durationText(proveMs)}`],
+    ...(drill
+      ? [['Drill', drill.passed ? `passed in ${durationText(drill.restoreMs)}` : `failed: ${drill.reason}`]]
+      : []),
   ];
   for (const line of table(rows)) session.out(line);
+}
+
+/** Id of the policy's newest verified backup. */
+export async function newestOnClaim({ client, policy, signal }: Claim): Promise<string> {
+  const volume = await lookAtVolume(client, policy, signal);
+  return chosen(volume, policy, 'latest').id;
 }
 
 /** A backup that has a manifest, by its id, or the newest verified one. */

@@ -9,7 +9,7 @@ import type { Storage } from '../../storage/storage.ts';
 import { EXIT } from '../exit.ts';
 import { badInput, Failure } from '../failure.ts';
 import type { Session } from '../session.ts';
-import { atClaim, type Claim } from './claim.ts';
+import { atClaim, type Claim, newestOnClaim } from './claim.ts';
 import { policyOf, type WhichPolicy } from './policy-file.ts';
 
 export interface PlaceFlags extends WhichPolicy {
@@ -86,6 +86,7 @@ async function assertHere(policy: BackupPolicy): Promise<void> {
 
 /** Id of a policy's newest verified backup. Throws Failure `no-backup`. */
 export async function newestBackup(session: Session, policy: BackupPolicy): Promise<string> {
+  if ('job' in policy.spec.destination) return await atClaim(session, policy, newestOnClaim);
   return await withSettings(session, policy, async (from) => {
     const storage = await openStorage(policy.spec.destination, from);
     await assertHere(policy);

@@ -52,8 +52,6 @@ function nameOf({ policy }: WhichPolicy): string {
 
 export async function drill(session: Session, flags: RunFlags & { backup?: string }): Promise<number> {
   const policy = await policyOf(session, flags);
-  if ('job' in policy.spec.destination)
-    throw badInput(`policy ${policy.metadata.name}: a drill does not go with destination.job`);
   const { newestBackup } = await import('./place.ts');
   const backup = flags.backup ?? (await newestBackup(session, policy));
   return await withClient(session, flags, async (client) => {

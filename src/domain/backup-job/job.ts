@@ -28,14 +28,14 @@ export const RUN_ANNOTATION = 'slipway.dev/run';
 export const JOB_LABEL = 'slipway.dev/job';
 
 /** Short Jobs on the claim, beside the dump. */
-export type Errand = 'look' | 'verify' | 'delete' | 'sweep' | 'hold' | 'release';
+export type Errand = 'look' | 'verify' | 'delete' | 'sweep' | 'note' | 'release';
 
 const ERRAND_SECONDS = {
   look: 600,
   verify: 86_400,
   delete: 1_800,
   sweep: 600,
-  hold: 600,
+  note: 600,
   release: 600,
 } as const;
 /** What a killed worker leaves of short Jobs goes by itself. */

@@ -189,13 +189,13 @@ echo slipway:end`;
 /** Larger ones are not of this kind; they are told as unreadable. */
 const LARGEST_MANIFEST = 65_536;
 
-/** Lists the volume, and prints every manifest and hold. */
+/** Lists the volume, and prints every manifest, hold and record of a drill. */
 export function lookScript(policy: BackupPolicy): string {
   return `shopt -s nullglob
 cd ${quote(jobOf(policy).mountPath)}
 echo slipway:begin
 find . -mindepth 1 -maxdepth 1 -regextype posix-extended -regex '\\./[A-Za-z0-9][A-Za-z0-9._-]{0,199}' -printf 'slipway:file %y %s %T@ %f\\n'
-for name in *.manifest.json *.hold-*.json; do
+for name in *.manifest.json *.hold-*.json *.drill.json; do
   if [ ! -f "$name" ] || [ -L "$name" ] || [ "$(stat -c %s -- "$name")" -gt ${LARGEST_MANIFEST} ]; then continue; fi
   printf 'slipway:json %s %s\\n' "$name" "$(base64 -w0 < "$name")"
 done
@@ -260,15 +260,15 @@ remove() {
   fi
   printf '{"policy":"%s","owner":"retention","archive":"%s","startedAt":"%s"}' ${quote(policy.metadata.name)} "$2" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" > "$1.running.json" || :
   if rm -- "$manifest" && rm -f -- "$2"; then printf 'slipway:deleted %s\\n' "$1"; else printf 'slipway:kept %s it could not be deleted\\n' "$1"; fi
-  rm -f -- "$1.running.json"
+  rm -f -- "$1.drill.json" "$1.running.json"
 }
 ${deletions.join('\n')}
 sync -- .
 echo slipway:end`;
 }
 
-/** Writes down that a backup is held, unless it has gone by now. Repeating it writes it anew. */
-export function holdScript(policy: BackupPolicy, id: string, name: string, note: string): string {
+/** Writes a note beside a backup, unless that has gone by now: a hold, or how a drill went. It replaces one of its name. */
+export function noteScript(policy: BackupPolicy, id: string, name: string, note: string): string {
   return `umask 077
 cd ${quote(jobOf(policy).mountPath)}
 printf '%s' ${quote(note)} > ${quote(`.${name}.partial`)}
