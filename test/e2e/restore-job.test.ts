@@ -184,9 +184,15 @@ describe.skipIf(!canRunRealNode())('a restore from a claim', () => {
 
   test('is tried by a drill after a backup, which is written down beside it, and cleans up', async () => {
     const uri = lab.mongoUri;
-    const drilled = lab.policy('drilled', { spec: '  drill: { every: 1d, into: { uriFrom: { env: MONGODB_URI } } }' });
+    const drilled = lab.policy('drilled', {
+      spec: '  drill: { every: 1d, into: { uriFrom: { env: MONGODB_URI } } }',
+    });
     const first = (await lab.take(drilled)).status;
-    expect(first).toMatchObject({ outcome: 'verified', problems: [], drill: { phase: 'passed', documents: 700 } });
+    expect(first).toMatchObject({
+      outcome: 'verified',
+      problems: [],
+      drill: { phase: 'passed', documents: 700 },
+    });
     const second = (await lab.take(drilled)).status;
     expect(second).toMatchObject({ outcome: 'verified', drill: null }); // not due for a day
     const byHand = await lab.cli(drilled, 'backup', 'drill', '--wait');
@@ -195,7 +201,9 @@ describe.skipIf(!canRunRealNode())('a restore from a claim', () => {
     const listed = await lab.cli(drilled, 'backup', 'list');
     for (const id of [first?.result?.id, second?.result?.id])
       expect(listed.stdout).toMatch(new RegExp(`${id} .* passed in `));
-    expect((await databases()).filter((name) => name.includes('drill') && name.includes(lab.database))).toEqual([]);
+    expect(
+      (await databases()).filter((name) => name.includes('drill') && name.includes(lab.database)),
+    ).toEqual([]);
     expect(await lab.readers()).toEqual([]);
     expect(listed.stdout).not.toContain(uri);
   });

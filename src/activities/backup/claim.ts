@@ -44,7 +44,8 @@ export function fromWherever<I extends object, O>(
   return async (input, from, signal, report) => {
     const { origin, target } = placesOf(input);
     const policy = claimOf(origin);
-    if (!policy || !('policy' in origin)) return await work({ ...input, claimed: undefined }, from, signal, report);
+    if (!policy || !('policy' in origin))
+      return await work({ ...input, claimed: undefined }, from, signal, report);
     const client = clusterOf(from);
     const onWait = (note: string) => report(starting(note));
     await assertRights(client, policy, [...JOB_ACCESS_RULES, ...READER_ACCESS_RULES], signal);
