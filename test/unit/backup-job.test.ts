@@ -351,6 +351,12 @@ describe('the scripts on a volume', () => {
     ]);
     expect(found.holds).toMatchObject([{ id: 'dump-1', claimant: 'ann', until: '2027-01-01T00:00:00Z' }]);
     expect([...found.files.keys()]).not.toContain('fake.gz');
+    expect(found.drills.size).toBe(0);
+    const here = policyOf(folder);
+    const record = { backup: 'dump-1', passed: true, restoreMs: 7, at: '2026-11-21T00:00:00Z' };
+    bash(noteScript(here, 'dump-1', 'dump-1.drill.json', JSON.stringify(record)));
+    writeFileSync(join(folder, 'dump-2.drill.json'), 'torn');
+    expect([...look(folder).drills]).toEqual([['dump-1', record]]);
     expect(verifiedIn(found, 'shop').map(({ id }) => id)).toEqual(['dump-1']);
   });
 
@@ -416,6 +422,7 @@ describe('the scripts on a volume', () => {
     bash(noteScript(here, 'dump-1', 'dump-1.hold-ab.json', note));
     expect(() => bash(noteScript(here, 'dump-9', 'dump-9.hold-ab.json', note))).toThrow();
     expect(look(folder).holds).toEqual([{ name: 'dump-1.hold-ab.json', id: 'dump-1', ...JSON.parse(note) }]);
+    writeFileSync(join(folder, 'dump-2.drill.json'), '{}');
     writeFileSync(
       join(folder, 'dump-2.hold-cd.json'),
       JSON.stringify({ claimant: 'x', until: '2026-01-01' }),

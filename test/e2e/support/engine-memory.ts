@@ -8,9 +8,11 @@ import type { Db, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { runEngine } from '../../../src/activities/backup/engine.ts';
 import type { EngineJob } from '../../../src/activities/backup/engine.types.ts';
+import type { FromClaim } from '../../../src/activities/backup/origin.ts';
 import type { RestoreWork, TakeInput } from '../../../src/activities/backup/types.ts';
 import type { RestoreResult } from '../../../src/domain/backup/restore.types.ts';
 import type { BackupSummary } from '../../../src/domain/backup/types.ts';
+import type { ClusterAccess } from '../../../src/kubernetes/connection.ts';
 import { parseBackupPolicy } from '../../../src/specs/backup.ts';
 import type { BackupPolicy } from '../../../src/specs/backup.types.ts';
 import { hashes, type MongoServer } from '../backup-engine.support.ts';
@@ -35,6 +37,8 @@ export interface Place {
   settings: string;
   /** What the policy finds in the worker's environment. */
   env: Record<string, string>;
+  /** The way to the API server, where one is needed. */
+  access?: () => Promise<ClusterAccess>;
 }
 
 const children = () =>
@@ -44,7 +48,7 @@ const children = () =>
 export async function inEngine<T>(
   job: EngineJob,
   input: unknown,
-  { server, env }: Place,
+  { server, env, access }: Place,
 ): Promise<{ result: T; peakBytes: number }> {
   const others = new Set(children());
   let peakBytes = 0;
@@ -63,7 +67,8 @@ export async function inEngine<T>(
       { job, input, attempt: 1, signal: new AbortController().signal, report: () => undefined },
       {
         env: { ...process.env, ...env, MONGODB_URI: server.uri },
-        kube: null,
+        kube: access ? { get: () => Promise.reject(new Error('nothing is read here')) } : null,
+        ...(access && { access }),
         engine: join(built, 'engine.js'),
         version: 'test',
       },
@@ -89,14 +94,35 @@ let number = 0;
 
 /** Backs a database up and restores it under another name; neither takes more memory than may be, and all comes back. */
 export async function thereAndBack(place: Place, database: string): Promise<void> {
+  const { policy, summary } = await thereOnly(place, database);
+  await backAgain(place, database, policy, summary);
+}
+
+/** A backup, taken within the limit. */
+export async function thereOnly(
+  place: Place,
+  database: string,
+): Promise<{ policy: BackupPolicy; summary: BackupSummary }> {
   const id = `dump-20260101-${String(++number).padStart(6, '0')}`;
   const policy = policyFor(place, database, `${database}-${number}`);
   const take: TakeInput = { policy, id, workflow: { id: 'w', run: 'r' } };
   const taken = await inEngine<BackupSummary>('takeBackup', take, place);
   expect(taken.peakBytes).toBeGreaterThan(30e6);
   expect(taken.peakBytes).toBeLessThan(LIMIT_BYTES);
+  return { policy, summary: taken.result };
+}
+
+/** Its restore under another name, within the limit and equal; gives the peak. */
+export async function backAgain(
+  place: Place,
+  database: string,
+  policy: BackupPolicy,
+  { id, documents }: BackupSummary,
+  more: FromClaim = {},
+): Promise<number> {
   const into = `${database}_again`;
-  const work: RestoreWork = {
+  const work: RestoreWork & FromClaim = {
+    ...more,
     origin: { policy, backup: { id } },
     target: { uriFrom: policy.spec.source.uriFrom },
     selection: {
@@ -110,11 +136,12 @@ export async function thereAndBack(place: Place, database: string): Promise<void
     claimant: `${id}-${into}`,
   };
   const restored = await inEngine<RestoreResult>('restore', work, place);
-  expect(restored.result.documents).toBe(taken.result.documents);
+  expect(restored.result.documents).toBe(documents);
   expect(restored.peakBytes).toBeLessThan(LIMIT_BYTES);
   const { client } = place.server;
   expect(await hashes(client, into)).toEqual(await hashes(client, database));
   await client.db(into).dropDatabase();
+  return restored.peakBytes;
 }
 
 /** More than {@link LIMIT_BYTES} of texts, which compress, and of blobs, which do not. */
