@@ -1,8 +1,8 @@
 // Compression in independent blocks: each block is a gzip member (or zstd frame) of its own, compressed by libuv's
 // threads side by side and written in order. A series of members is an ordinary .gz, a series of frames an ordinary .zst.
-import { pipeline, Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { constants, createGunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
+import { constants, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
+import { gunzip } from './gunzip.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
@@ -48,7 +48,10 @@ export function compress(source: Bytes, compression: Compression, options: Compr
   return compressBlocks(source, block);
 }
 
-/** @throws Error of zlib when the bytes are damaged or stop early */
+/**
+ * A piece of what comes out is only good until the next is asked for; it may be so with what goes in.
+ * @throws Error of zlib when the bytes are damaged or stop early
+ */
 export function decompress(source: Bytes, compression: Compression): Bytes {
   if (compression === 'none') return source;
   if (compression === 'gzip') return gunzip(source);
@@ -61,12 +64,6 @@ export function decompress(source: Bytes, compression: Compression): Bytes {
 export function detectCompression(start: Uint8Array): Compression {
   if (start[0] === 0x1f && start[1] === 0x8b) return 'gzip';
   return start[0] === 0x28 && start[1] === 0xb5 && start[2] === 0x2f && start[3] === 0xfd ? 'zstd' : 'none';
-}
-
-async function* gunzip(source: Bytes): AsyncGenerator<Buffer> {
-  const unzip = createGunzip({ chunkSize: 512 * 1024 });
-  pipeline(Readable.from(source, { objectMode: false, highWaterMark: 1 << 20 }), unzip, () => undefined); // the loop throws the error
-  yield* unzip as AsyncIterable<Buffer>;
 }
 
 /** Fills blocks, has several compressed at a time, and gives them in order. The memory of the blocks is used again. */
@@ -125,10 +122,10 @@ async function* mapInOrder(
 async function* frames(source: Bytes): AsyncGenerator<Buffer> {
   let buffered: Buffer = Buffer.alloc(0);
   for await (const chunk of source) {
-    buffered =
-      buffered.length === 0
-        ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
-        : Buffer.concat([buffered, chunk]);
+    const isAlone = buffered.length === 0;
+    buffered = isAlone
+      ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+      : Buffer.concat([buffered, chunk]);
     for (let length = frameLength(buffered); length !== undefined; length = frameLength(buffered)) {
       yield Buffer.from(buffered.subarray(0, length));
       buffered = buffered.subarray(length);
@@ -138,6 +135,7 @@ async function* frames(source: Bytes): AsyncGenerator<Buffer> {
         `a zstd frame of more than ${maxFrameLength} bytes: not written by slipway; unpack it with zstd -d first`,
       );
     }
+    if (isAlone) buffered = Buffer.from(buffered); // the source may use its memory again
   }
   if (buffered.length > 0) throw new Error('the zstd stream ends in the middle of a frame (truncated)');
 }

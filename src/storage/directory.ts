@@ -4,6 +4,7 @@ import { type FileHandle, link, lstat, open, readdir, rename, unlink } from 'nod
 import { join, resolve } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import type { Bytes } from './compression.ts';
+import { filePieces } from './file-pieces.ts';
 import {
   checkName,
   exists,
@@ -102,6 +103,12 @@ export class DirectoryStorage implements Storage {
     return this.#stream(this.#path(name), start, end, signal);
   }
 
+  async pieces(name: string, signal?: AbortSignal): Promise<Bytes> {
+    checkName(name);
+    if (!(await this.stat(name))) throw missing(name, this.location);
+    return filePieces(() => this.#open(this.#path(name)), signal);
+  }
+
   async stat(name: string): Promise<StoredObject | undefined> {
     checkName(name);
     try {
@@ -150,12 +157,14 @@ export class DirectoryStorage implements Storage {
   }
 
   async #stream(path: string, start?: number, end?: number, signal?: AbortSignal): Promise<Readable> {
-    const file = await this.#guard(`open ${path}`, () =>
-      open(path, constants.O_RDONLY | constants.O_NOFOLLOW),
-    );
+    const file = await this.#open(path);
     const range = { ...(start !== undefined && { start }), ...(end !== undefined && { end }) };
     const stream = file.createReadStream({ highWaterMark: 1 << 20, ...range });
     return signal ? addAbortSignal(signal, stream) : stream;
+  }
+
+  #open(path: string): Promise<FileHandle> {
+    return this.#guard(`open ${path}`, () => open(path, constants.O_RDONLY | constants.O_NOFOLLOW));
   }
 
   #path(name: string): string {

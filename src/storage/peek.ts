@@ -1,11 +1,16 @@
 import type { Bytes } from './compression.ts';
 
-/** The first `length` bytes of a stream (fewer when it is shorter), and the whole stream to read from its start. */
+/**
+ * The first `length` bytes of a stream (fewer when it is shorter), and the whole stream to read from its start. The stream
+ * may use a piece's memory again once the next is asked for.
+ */
 export async function peek(source: Bytes, length: number): Promise<{ start: Buffer; whole: Bytes }> {
   const iterator = source[Symbol.asyncIterator]();
   const taken: Uint8Array[] = [];
   let total = 0;
   while (total < length) {
+    const last = taken.pop();
+    if (last) taken.push(Buffer.from(last));
     const next = await iterator.next();
     if (next.done) break;
     taken.push(next.value);

@@ -164,6 +164,10 @@ export class S3Storage implements Storage {
     return signal ? addAbortSignal(signal, stream) : stream;
   }
 
+  async pieces(name: string, signal?: AbortSignal): Promise<Bytes> {
+    return this.read(name, { signal });
+  }
+
   /** A download that breaks goes on with the next byte, as long as it is still the same object. */
   async *#range(name: string, start: number, last: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
     let at = start;

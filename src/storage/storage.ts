@@ -44,6 +44,11 @@ export interface Storage {
   write(name: string, content: Uint8Array | string, options?: { replace?: boolean }): Promise<void>;
   /** @throws ObjectNotFoundError */
   read(name: string, options?: ReadOptions): Promise<Readable>;
+  /**
+   * All of a file, for a reader that is done with a piece when it asks for the next: the memory may be used again.
+   * @throws ObjectNotFoundError
+   */
+  pieces(name: string, signal?: AbortSignal): Promise<Bytes>;
   /** Undefined when there is no such file. */
   stat(name: string): Promise<StoredObject | undefined>;
   /** Files directly under the root whose names begin with `prefix`, ordered by name; unfinished ones are not shown. */

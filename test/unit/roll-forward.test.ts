@@ -11,6 +11,7 @@ import { Definitions, type StagingHands } from '../../src/mongodb/restore/defini
 import type { RestoreItem } from '../../src/mongodb/restore/plan.ts';
 import { timeseriesIndex } from '../../src/mongodb/restore/timeseries-index.ts';
 import type { NamespaceFilter } from '../../src/mongodb/dump/listing.ts';
+import { cut, inOneMemory } from './support/pieces.ts';
 
 const at = (t: number, i = 1): Moment => ({ t, i });
 type Entry = Record<string, unknown>;
@@ -167,10 +168,7 @@ describe('a slice', () => {
     const read = async (bytes: Buffer, size: number) => {
       const parts: Buffer[] = [];
       let count = 0;
-      const pieces = (async function* () {
-        for (let i = 0; i < bytes.length; i += size) yield bytes.subarray(i, i + size);
-      })();
-      for await (const run of documentRuns(pieces)) {
+      for await (const run of documentRuns(inOneMemory(cut(bytes, size)))) {
         parts.push(run.data);
         count += run.count;
       }

@@ -1,7 +1,6 @@
 // What every storage promises; run on a directory and on a real S3 server.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Bytes } from '../../src/storage/compression.ts';
 import {
   ObjectExistsError,
   ObjectNotFoundError,
@@ -9,6 +8,7 @@ import {
   type Storage,
   StorageError,
 } from '../../src/storage/storage.ts';
+import { collect } from './support/pieces.ts';
 
 async function* chunked(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
@@ -18,12 +18,6 @@ async function* chunked(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
 async function* failing(bytes: number): AsyncGenerator<Buffer> {
   for (let given = 0; given < bytes; given += 1 << 20) yield Buffer.alloc(1 << 20, 1);
   throw new Error('the source broke');
-}
-
-async function collect(source: Bytes): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  for await (const part of source) parts.push(part);
-  return Buffer.concat(parts);
 }
 
 /** `open` gives a storage whose root is empty and exists; `leftovers` counts what lies around that no listing shows. */
@@ -51,6 +45,7 @@ export function storageContract(
         await staged.publish();
         expect(await storage.stat(name)).toMatchObject({ name, size: length });
         expect((await collect(await storage.read(name))).equals(bytes)).toBe(true);
+        expect((await collect(await storage.pieces(name))).equals(bytes)).toBe(true);
         await storage.delete(name);
         expect(await storage.stat(name)).toBeUndefined();
       },

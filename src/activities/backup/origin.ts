@@ -1,6 +1,5 @@
 /** What a restore reads from: a backup of a policy, carried forward by slices where a moment is meant, or a file. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open as openForReading, stat } from 'node:fs/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import { hasSlices, type OpenRecovery, recoveryAt } from '../../backups/slices.ts';
 import { isOfArchive } from './failure.ts';
@@ -17,6 +16,7 @@ import { momentClock, momentText, parseMoment } from '../../domain/point-in-time
 import type { RestoreSource } from '../../mongodb/restore.ts';
 import { RollForward } from '../../mongodb/restore/roll-forward.ts';
 import type { BackupManifest } from '../../specs/manifest.ts';
+import { filePieces } from '../../storage/file-pieces.ts';
 import type { Storage } from '../../storage/storage.ts';
 
 /** What the worker has found out for the engine, where the archive lies on a claim. */
@@ -60,7 +60,7 @@ export async function withArchive<T>(
     const recovery = await recoveryOf(storage, origin, archive);
     const choice = archive === null ? backup : { id: archive };
     const manifest = recovery?.manifest ?? (await chooseBackup(storage, policy.metadata.name, choice));
-    const open = async (signal?: AbortSignal) => storage.read(manifest.archive.name, { signal });
+    const open = async (signal?: AbortSignal) => storage.pieces(manifest.archive.name, signal);
     const opened: OpenArchive = {
       source: { open, key, manifest },
       name: manifest.id,
@@ -116,8 +116,7 @@ async function openFile(path: string): Promise<OpenArchive> {
       BACKUP_FAILURE.backupUnknown,
     );
   }
-  const open = async (signal?: AbortSignal) =>
-    createReadStream(path, { highWaterMark: 1 << 20, ...(signal ? { signal } : {}) });
+  const open = async (signal?: AbortSignal) => filePieces(() => openForReading(path), signal);
   return { source: { open }, name: path, location: 'the worker', manifest: undefined, at: null, bytes: 0 };
 }
 

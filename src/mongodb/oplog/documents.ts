@@ -7,7 +7,8 @@ import type { Bytes } from '../../storage/compression.ts';
 const maxDocumentLength = (16 << 20) + (16 << 10);
 
 /**
- * The documents of a stream, in runs about as large as its pieces.
+ * The documents of a stream, in runs about as large as its pieces. The stream may use a piece's memory again once the next
+ * is asked for; a run has memory of its own.
  * @throws Error when a length cannot be one, or the stream ends within a document
  */
 export async function* documentRuns(source: Bytes): AsyncGenerator<DocumentRun> {
@@ -15,10 +16,12 @@ export async function* documentRuns(source: Bytes): AsyncGenerator<DocumentRun> 
   let length = 0;
   let needed = minDocumentLength;
   for await (const chunk of source) {
-    parts.push(chunk);
     length += chunk.length;
-    if (length < needed) continue;
-    const bytes = Buffer.concat(parts, length);
+    if (length < needed) {
+      parts.push(Buffer.from(chunk));
+      continue;
+    }
+    const bytes = Buffer.concat([...parts, chunk], length);
     const { end, count } = wholeDocuments(bytes);
     if (count > 0) yield { data: bytes.subarray(0, end), count };
     const rest = bytes.subarray(end);

@@ -22,7 +22,10 @@ export interface RestoreProgress {
 }
 
 export interface RestoreSource extends RestoreSelection {
-  /** Opens the stored file from its beginning; called once to prove and once to load. */
+  /**
+   * Opens the stored file from its beginning; called once to prove and once to load. A piece need only be good until the
+   * next is asked for.
+   */
   open: (signal?: AbortSignal) => Promise<Bytes>;
   key?: EncryptionKey | undefined;
   /** When given, the archive must be the one that this manifest describes. */

@@ -120,7 +120,7 @@ async function feed(run: StagingRun, loader: Loader): Promise<void> {
         progress.enter('replay');
       }
       replay ??= new OplogReplay(client, bySource, oplogUntil);
-      await replay.take(event.data);
+      await replay.take(Buffer.from(event.data)); // operations wait for others, and hold on to their bytes
       progress.add('oplog', 0, event.count);
     }
   }
