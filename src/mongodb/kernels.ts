@@ -57,23 +57,36 @@ const exports_ = instantiate();
 function instantiate(): Exports {
   const { Module, Instance } = (globalThis as unknown as { WebAssembly: WebAssemblyApi }).WebAssembly;
   const { exports } = new Instance(new Module(Buffer.from(compiled, 'base64')));
-  new BigUint64Array(exports.memory.buffer, 0, 16 * 256).set(crcTables());
+  writeCrcTables(new Uint32Array(exports.memory.buffer, 0, 2 * 16 * 256));
   return exports;
 }
 
-/** Table k maps a byte to its effect on the CRC after k more zero bytes (slicing by sixteen). */
-function crcTables(): BigUint64Array {
-  const tables = new BigUint64Array(16 * 256);
+/**
+ * Table k maps a byte to its effect on the CRC after k more zero bytes (slicing by sixteen). Entries are written in halves,
+ * the lower first: with BigInts this would be a twentieth of what a process needs to start.
+ */
+function writeCrcTables(halves: Uint32Array): void {
   for (let byte = 0; byte < 256; byte++) {
-    let crc = BigInt(byte);
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1n ? (crc >> 1n) ^ 0xc96c5795d7870f42n : crc >> 1n;
-    tables[byte] = crc;
+    let low = byte;
+    let high = 0;
+    for (let bit = 0; bit < 8; bit++) {
+      const isOdd = (low & 1) === 1;
+      low = (low >>> 1) | (high << 31);
+      high >>>= 1;
+      if (!isOdd) continue;
+      low ^= 0xd7870f42;
+      high ^= 0xc96c5795;
+    }
+    halves[2 * byte] = low;
+    halves[2 * byte + 1] = high;
   }
-  for (let index = 256; index < tables.length; index++) {
-    const previous = tables[index - 256] ?? 0n;
-    tables[index] = (previous >> 8n) ^ (tables[Number(previous & 255n)] ?? 0n);
+  for (let at = 2 * 256; at < halves.length; at += 2) {
+    const low = halves[at - 512] ?? 0;
+    const high = halves[at - 511] ?? 0;
+    const entry = 2 * (low & 255);
+    halves[at] = ((low >>> 8) | (high << 24)) ^ (halves[entry] ?? 0);
+    halves[at + 1] = (high >>> 8) ^ (halves[entry + 1] ?? 0);
   }
-  return tables;
 }
 
 /** Copies bytes into the linear memory, which grows to the largest single input (at most a little over one wire message). */

@@ -2,7 +2,7 @@
 // threads side by side and written in order. A series of members is an ordinary .gz, a series of frames an ordinary .zst.
 import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
-import { gunzip } from './gunzip.ts';
+import { gunzip, type GunzipOptions } from './gunzip.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
@@ -52,9 +52,9 @@ export function compress(source: Bytes, compression: Compression, options: Compr
  * A piece of what comes out is only good until the next is asked for; it may be so with what goes in.
  * @throws Error of zlib when the bytes are damaged or stop early
  */
-export function decompress(source: Bytes, compression: Compression): Bytes {
+export function decompress(source: Bytes, compression: Compression, options: GunzipOptions = {}): Bytes {
   if (compression === 'none') return source;
-  if (compression === 'gzip') return gunzip(source);
+  if (compression === 'gzip') return gunzip(source, options);
   return mapInOrder(frames(source), (frame) =>
     unzstdBlock(frame, { maxOutputLength: 64 * blockSize, chunkSize: blockSize }),
   );

@@ -3,22 +3,28 @@ import { createHash, type Hash } from 'node:crypto';
 import type { BackupManifest } from '../../specs/manifest.ts';
 import { type Bytes, decompress, detectCompression } from '../../storage/compression.ts';
 import { decrypt, type EncryptionKey, isEncrypted, WrongKeyError } from '../../storage/encryption.ts';
+import type { GunzipOptions } from '../../storage/gunzip.ts';
 import { peek } from '../../storage/peek.ts';
 import type { Prelude } from '../archive/format.ts';
 import { type ArchiveEvent, type NamespaceSummary, readArchive } from '../archive/reader.ts';
 
 /**
- * The archive inside a stored file, whatever wraps it: the file's own first bytes tell encryption and compression.
+ * The archive inside a stored file, whatever wraps it: the file's own first bytes tell encryption and compression. A piece is
+ * only good until the next is asked for; so it may be with what is stored.
  * @throws WrongKeyError when it is encrypted and no key, or another, is given
  */
-export async function* unwrapArchive(stored: Bytes, key?: EncryptionKey): AsyncGenerator<Uint8Array> {
+export async function* unwrapArchive(
+  stored: Bytes,
+  key?: EncryptionKey,
+  options: Pick<GunzipOptions, 'withoutSums'> = {},
+): AsyncGenerator<Uint8Array> {
   const outer = await peek(stored, 8);
   let inner = outer;
   if (isEncrypted(outer.start)) {
     if (!key) throw new WrongKeyError('the archive is encrypted: a key is needed');
     inner = await peek(decrypt(outer.whole, key), 8);
   }
-  yield* decompress(inner.whole, detectCompression(inner.start));
+  yield* decompress(inner.whole, detectCompression(inner.start), options);
 }
 
 /** Passes bytes on and takes note of their hash and number. */

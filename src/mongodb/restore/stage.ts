@@ -104,9 +104,11 @@ async function feed(run: StagingRun, loader: Loader): Promise<void> {
   const { open, key, signal, replayOplog = true, oplogUntil } = options;
   const bySource = new Map(storedItems(plan).map((item) => [item.sourceData, item]));
   let replay: OplogReplay | undefined;
-  // What is loaded is compared with what was proven once it is there, so what it was on the way need not be looked at.
+  // What is loaded is compared with what was proven once it is there, so what it was on the way need not be looked at. What
+  // is not loaded has the sums of its namespaces.
+  const archive = unwrapArchive(await open(signal), key, { withoutSums: true });
   const withoutSums = ({ db, collection }: Namespace) => bySource.has(`${db}.${collection}`);
-  for await (const event of readArchive(unwrapArchive(await open(signal), key), { withoutSums })) {
+  for await (const event of readArchive(archive, { withoutSums })) {
     signal?.throwIfAborted();
     if (event.kind === 'prelude') continue;
     const { db, collection } = event.namespace;

@@ -1,7 +1,7 @@
 /** Gives each piece in the memory of the one before, as a source may that promises a piece only until the next is asked for. */
 export async function* inOneMemory(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const all = [...pieces];
-  const memory = Buffer.alloc(Math.max(0, ...all.map(({ length }) => length)));
+  const memory = Buffer.alloc(all.reduce((most, { length }) => Math.max(most, length), 0));
   for (const piece of all) {
     memory.fill(0xee).set(piece);
     yield memory.subarray(0, piece.length);
