@@ -80,7 +80,7 @@ async function expectVerified(ref: RunRef, directory: string): Promise<string[]>
 }
 
 describe('a dump under way', () => {
-  const slow = '  throttle: { mbPerSecond: 2 }';
+  const slow = '  throttle: { mbPerSecond: 1 }';
 
   test('goes on where it is although the primary steps down for another', async () => {
     const set = await ReplicaSet.start();

@@ -83,7 +83,7 @@ describe('a backup to S3', () => {
   });
 
   test('whose worker is killed in the middle of an upload leaves no upload behind after the next attempt', async () => {
-    const given = policy('killed', '  compression: none\n  throttle: { mbPerSecond: 3 }');
+    const given = policy('killed', '  compression: none\n  throttle: { mbPerSecond: 1 }');
     const ref = await lab.client.backups.run(given, 'ann');
     await eventually('an upload is under way', async () => (await s3.bucket.uploads()).length > 0);
     await lab.killWorkers();

@@ -67,7 +67,7 @@ spec:
   /** The log of the waiting job says that people are wanted, with the command to paste. */
   async function atGate(job: { output: () => string }): Promise<void> {
     const command = `slipway release approve ${target} --gate half`;
-    expect(await eventually(() => job.output().includes(command), { timeoutMs: 60_000 })).toBe(true);
+    expect(await eventually(() => job.output().includes(command), { timeoutMs: 120_000 })).toBe(true);
   }
   const slipway = (...args: string[]): Promise<Ended> => begin(...args).ended;
   const json = (text: string) => JSON.parse(text) as ReleaseStatus & { error?: { code: string } };

@@ -13,6 +13,7 @@ import {
 } from '../../src/client.ts';
 import { releaseId } from '../../src/domain/names.ts';
 import { alertNotice, freshName, releaseInput } from './support/inputs.ts';
+import { eventually } from './support/eventually.ts';
 import { startStubWorker } from './support/stub-worker.ts';
 import { TemporalServer } from './support/temporal-server.ts';
 
@@ -46,6 +47,17 @@ const start = (
   onConflict: 'fail' | 'queue' | 'supersede' = 'fail',
 ) => client.startRelease({ input: releaseInput(name, more), onConflict });
 
+/** A new namespace; every part of the server learns of it a little later, from its own copy. */
+async function register(namespace: string): Promise<void> {
+  await temporal.workflowService.registerNamespace({
+    namespace,
+    workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
+  });
+  const list = () => temporal.workflowService.listWorkflowExecutions({ namespace, pageSize: 1 });
+  await eventually(`namespace ${namespace} is there`, () => list().then(Boolean));
+  await delay(1_000);
+}
+
 describe('setup', () => {
   test('a second setup changes nothing, and retention is raised but never lowered', async () => {
     expect(await client.setup()).toEqual({ added: [], retention: null });
@@ -58,11 +70,7 @@ describe('setup', () => {
 
   test('a name taken by another type is refused with name, found and wanted type', async () => {
     const namespace = 'taken';
-    await temporal.workflowService.registerNamespace({
-      namespace,
-      workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
-    });
-    await delay(1_000);
+    await register(namespace);
     await temporal.connection.operatorService.addSearchAttributes({
       namespace,
       searchAttributes: { SlipwayPhase: 3 },
@@ -76,11 +84,7 @@ describe('setup', () => {
 
   test('a start in a namespace that was not set up says what to run', async () => {
     const namespace = 'bare';
-    await temporal.workflowService.registerNamespace({
-      namespace,
-      workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
-    });
-    await delay(1_000);
+    await register(namespace);
     const other = await SlipwayClient.connect({ env: {}, address: server.address, namespace });
     const error = await other
       .startRelease({ input: releaseInput(freshName()), onConflict: 'fail' })
@@ -221,9 +225,7 @@ describe('line', () => {
     const replaced = client.waitForOutcome(waiting, { intervalMs: 200 });
     const newest = await start(name, { image: 'x:v3', key: 'newest' }, 'supersede');
     expect(await client.waitForOutcome(running)).toMatchObject({ status: { outcome: 'superseded' } });
-    await expect
-      .poll(async () => (await client.status(ns, name)).status.key, { timeout: 10_000 })
-      .toBe('newest');
+    await expect.poll(async () => (await client.status(ns, name)).status.key).toBe('newest');
     const superseded = {
       source: 'result',
       status: {
@@ -449,7 +451,7 @@ describe('absence', () => {
     });
     await expect.poll(() => heard.length).toBeGreaterThan(0);
     await server.kill();
-    await expect.poll(() => heard.some((each) => each.kind === 'silent'), { timeout: 15_000 }).toBe(true);
+    await expect.poll(() => heard.some((each) => each.kind === 'silent')).toBe(true);
     await expect(client.ping(500)).rejects.toMatchObject({ code: 'unreachable', address: server.address });
     await server.up();
     await expect

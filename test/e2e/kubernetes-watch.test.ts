@@ -77,13 +77,13 @@ describe('watching', () => {
     const voyage = await Voyage.plan(stage, 'crowd');
     const { digest } = await voyage.watch('restored', ({ complete }) => complete);
     const streams = () => stage.requests.filter(({ verb }) => verb === 'watch').length;
-    await expect.poll(streams, { timeout: 20_000 }).toBeGreaterThanOrEqual(3);
+    await expect.poll(streams, { timeout: 60_000 }).toBeGreaterThanOrEqual(3);
     const contexts = Array.from({ length: 100 }, () => new MockActivityEnvironment());
     const input = voyage.watchInput('restored', { seen: digest });
     const before = stage.requests.length;
     const waiting = contexts.map((context) => stage.act('watch', input, context));
     for (const one of waiting) one.catch(() => {});
-    await expect.poll(() => stage.requests.length - before, { timeout: 20_000 }).toBeGreaterThanOrEqual(100);
+    await expect.poll(() => stage.requests.length - before, { timeout: 60_000 }).toBeGreaterThanOrEqual(100);
     const started = stage.requests.slice(before);
     expect(started.every(({ verb }) => verb === 'get')).toBe(true);
     const settled = stage.requests.length;
@@ -170,7 +170,7 @@ describe('preflight', () => {
       const path = `api/v1/namespaces/${tight.namespace}/resourcequotas`;
       await tight.send('POST', path, { metadata: { name: 'team' }, spec: { hard: { pods: '2' } } });
       await expect
-        .poll(async () => JSON.stringify(await tight.send('GET', `${path}/team`)), { timeout: 10_000 })
+        .poll(async () => JSON.stringify(await tight.send('GET', `${path}/team`)), { timeout: 60_000 })
         .toContain('"used":{"pods":"2"}');
       const actor = { id: 'release.x.full', run: 'run-1' };
       const { findings } = await tight.act('preflight', { actor, release: releaseOf(tight, 'full') });

@@ -23,6 +23,9 @@ export const BETTER = 'ecommerce/product-service:v1.1.0';
 export const CRASHING = 'ecommerce/product-service:v1.3.0';
 export const NEVER_READY = 'ecommerce/product-service:v1.4.0';
 
+/** For an answer of the API server or the end of a rollout, on however busy a machine. */
+const WITHIN_MS = 60_000;
+
 /** The cluster to test on: KUBECONFIG, or the lab of this checkout. */
 export function kubeconfig(): string {
   const lab = '.lab/env';
@@ -80,9 +83,9 @@ export class Stage {
       headers: { 'content-type': contentType },
       body: body === undefined ? undefined : JSON.stringify(body),
       credentials: await connection.credentials(),
-      timeoutMs: 10_000,
+      timeoutMs: WITHIN_MS,
     });
-    const text = await readAll(response, 10_000);
+    const text = await readAll(response, WITHIN_MS);
     if ((response.statusCode ?? 500) >= 300)
       throw new Error(`${method} ${path}: ${response.statusCode} ${text}`);
     return JSON.parse(text) as T;
@@ -125,7 +128,8 @@ export class Stage {
   }
 
   async until(name: string, done: (deployment: Deployment) => boolean): Promise<Deployment> {
-    for (let tries = 0; tries < 400; tries++) {
+    const end = Date.now() + WITHIN_MS;
+    while (Date.now() < end) {
       const deployment = await this.read(name);
       if (done(deployment)) return deployment;
       await new Promise((resolve) => setTimeout(resolve, 25));

@@ -265,19 +265,16 @@ describe('a policy with pointInTime', () => {
       const at = await majorityTime(client);
       const expected = await picture(client);
       await reached(at);
-      const ref = await lab.client.backups.startRestore(
-        restoreOf(policy, {
-          origin: { policy, backup: { at: momentText(at) } },
-          selection: { rename: [{ from: 'bank.*', to: 'then.*' }] },
-          approved: true,
-        }),
+      const input = restoreOf(policy, {
+        origin: { policy, backup: { at: momentText(at) } },
+        selection: { rename: [{ from: 'bank.*', to: 'then.*' }] },
+        approved: true,
+      });
+      const ref = await lab.mongo.whenStaged(
+        'then',
+        () => lab.client.backups.startRestore(input),
+        () => lab.killWorkers(),
       );
-      await eventually('something is staged', async () =>
-        (await client.db('then').listCollections().toArray()).some(({ name }) =>
-          name.startsWith('__slipway_restore'),
-        ),
-      );
-      await lab.killWorkers();
       await lab.worker();
       const { status } = await lab.client.backups.follow<RestoreStatus>(ref, {
         pollMs: 200,

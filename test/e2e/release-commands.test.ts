@@ -49,18 +49,18 @@ describe('an alert while a step is being applied', () => {
 
 test('a gate that nobody opens in time expires by the real clock, and stable is back', async () => {
   const vessel = await berth.vessel();
-  const expiring = { gate: { name: 'half', approvals: 2, expires: '3s', fourEyes: false } };
+  const expiring = { gate: { name: 'half', approvals: 2, expires: '15s', fourEyes: false } };
   await vessel.launch('v1.1.0', [{ weight: 50 }, expiring]);
   await vessel.approve();
   const { outcome, reason, timeline } = await vessel.ends();
   expect({ outcome, reason }).toEqual({
     outcome: 'rolled-back',
-    reason: 'gate half expired after 3s with 1 of 2 approvals',
+    reason: 'gate half expired after 15s with 1 of 2 approvals',
   });
   const [opened, expired] = ['gate half (2 approvals)', reason].map((text) =>
     Date.parse(timeline.find((entry) => entry.text === text)?.at ?? ''),
   );
-  expect((expired ?? 0) - (opened ?? 0)).toBeGreaterThanOrEqual(3_000);
+  expect((expired ?? 0) - (opened ?? 0)).toBeGreaterThanOrEqual(15_000);
   await vessel.expectRestored();
   const late = berth.client.approve(vessel.target, { gate: 'half', revision: 'x', ...ann });
   await expect(late).rejects.toThrow(NoRelease);

@@ -35,7 +35,7 @@ describe.runIf(possible)('a release survives', () => {
     await yard.temporal.kill();
     expect(await vessel.alert()).toBe(503);
     await yard.temporal.up();
-    const delivered = await eventually(async () => (await vessel.alert()) === 200, { timeoutMs: 60_000 });
+    const delivered = await eventually(async () => (await vessel.alert()) === 200, { timeoutMs: 120_000 });
     expect(delivered).toBe(true);
     expect((await vessel.ends()).outcome).toBe('rolled-back');
     await vessel.expectRestored();

@@ -38,9 +38,12 @@ describe('an API server that is away for half a minute', () => {
       after: { guard: '1s' },
     });
     await Promise.all([alerted.reaches('baking'), baking.reaches('baking')]);
+    // Its clock stands until all three are where the API server is to leave them.
+    await berth.client.pause(baking.target, { by: 'ann', why: 'not before the others are there' });
     berth.order({ do: 'stand-still', activity: 'adjust', moment: 'before-write' });
     await moving.launch('v1.1.0', [{ weight: 50 }], { after: { guard: '1s' } });
     await berth.untilObeyed();
+    await berth.client.resume(baking.target, { by: 'ann' });
     await harbourage.lab.kill(API);
     try {
       berth.letGo();
@@ -93,7 +96,7 @@ describe('Temporal killed and restarted', () => {
       await vessel.approve();
       return true;
     };
-    expect(await eventually(approved, { timeoutMs: 60_000, pauseMs: 500 })).toBe(true);
+    expect(await eventually(approved, { timeoutMs: 120_000, pauseMs: 500 })).toBe(true);
     expect(await vessel.ends()).toMatchObject({ outcome: 'promoted' });
     await vessel.expectPromoted('v1.1.0');
   });
@@ -107,7 +110,7 @@ describe('Temporal killed and restarted', () => {
     berth.letGo();
     await delay(2_000);
     await harbourage.temporal.up();
-    const ended = await eventually(async () => (await vessel.ends()).outcome, { timeoutMs: 90_000 });
+    const ended = await eventually(async () => (await vessel.ends()).outcome, { timeoutMs: 180_000 });
     expect(ended).toBe('promoted');
     await vessel.expectPromoted('v1.1.0');
   });

@@ -35,14 +35,23 @@ describe.runIf(possible)('a release on a real cluster', () => {
   });
 
   test.each([
-    ['an image that is not there', 'v9.9.9', /product-service of pod .*: (ErrImagePull|ImagePullBackOff)/],
-    ['a crash loop', 'v1.3.0', /product-service of pod .*: .*search synonyms are not readable/s],
-    ['a version that never gets ready', 'v1.4.0', /pod product-service-.*(not ready|NotReady|NeverReady)/is],
-  ])("%s is rolled back with the container's own reason", async (_, tag, reason) => {
+    [
+      'an image that is not there',
+      'v9.9.9',
+      '60s',
+      /product-service of pod .*: (ErrImagePull|ImagePullBackOff)/,
+    ],
+    ['a crash loop', 'v1.3.0', '60s', /product-service of pod .*: .*search synonyms are not readable/s],
+    [
+      'a version that never gets ready',
+      'v1.4.0',
+      '10s',
+      /pod product-service-.*(not ready|NotReady|NeverReady)/is,
+    ],
+  ])("%s is rolled back with the container's own reason", async (_, tag, readyWithin, reason) => {
     const vessel = await yard.shared();
     const seen = vessel.observe();
-    const pods = { readyWithin: '10s', restarts: 0 };
-    const guards = { alerts: null, pods, deadline: '3m' };
+    const guards = { alerts: null, pods: { readyWithin, restarts: 0 }, deadline: '3m' };
     await vessel.launch(tag, [{ weight: 25 }, { bake: '60s' }], { guards });
     const end = await vessel.ends();
     expect(end.outcome).toBe('rolled-back');

@@ -10,7 +10,7 @@ import { TemporalServer } from './support/temporal-server.ts';
 
 const FIXTURE = fileURLToPath(new URL('./support/worker-process.ts', import.meta.url));
 const WORKER = fileURLToPath(new URL('../../src/worker.ts', import.meta.url));
-const READY = { timeout: 60_000, interval: 200 };
+const READY = { timeout: 180_000, interval: 200 };
 
 let server: TemporalServer;
 let temporal: Client;
@@ -91,7 +91,7 @@ class WorkerProcess {
   }
 }
 
-const run = (type: 'acting' | 'watching' | 'buggy', id = `${type}-${crypto.randomUUID()}`) =>
+const run = (type: 'acting' | 'actingOn' | 'watching' | 'buggy', id = `${type}-${crypto.randomUUID()}`) =>
   temporal.workflow.start<() => Promise<string>>(type, { taskQueue: TASK_QUEUE, workflowId: id });
 
 describe('a worker', () => {
@@ -138,7 +138,7 @@ describe('a worker', () => {
   test('told to stop, finishes what acts and hands over what watches', async () => {
     const first = await WorkerProcess.start(FIXTURE);
     await first.untilReady();
-    const [acting, watching] = [await run('acting'), await run('watching')];
+    const [acting, watching] = [await run('actingOn'), await run('watching')];
     await expect
       .poll(async () => (await first.get('/metrics')).text, READY)
       .toMatch(

@@ -20,7 +20,7 @@ import { TemporalServer } from './temporal-server.ts';
 import { Vessel, type Yard } from './vessel.ts';
 import { postAlert } from './webhook.ts';
 
-const OBEYED_WITHIN = { timeoutMs: 60_000, pauseMs: 20 };
+const OBEYED_WITHIN = { timeoutMs: 120_000, pauseMs: 20 };
 
 /** What all berths of a test file share. */
 export class Harbourage {

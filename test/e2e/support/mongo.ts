@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import { allocatePorts } from '../../../lab/ports.ts';
 import { provision } from '../../../lab/provision.ts';
+import { stagingPrefix } from '../../../src/mongodb/staging.ts';
 import { eventually } from './eventually.ts';
 import { killed } from './killed.ts';
 
@@ -95,6 +96,21 @@ export class Mongo {
       async (client) =>
         (await client.db(database).command({ dbHash: 1 }))['collections'] as Record<string, string>,
     );
+  }
+
+  /** Runs `strike` as soon as the restore that `start` begins has staged its first document in this database. */
+  async whenStaged<T>(database: string, start: () => Promise<T>, strike: () => Promise<void>): Promise<T> {
+    return await this.use(async (client) => {
+      const staged = { 'ns.coll': { $regex: `^${stagingPrefix}` }, operationType: 'insert' };
+      const stream = client.db(database).watch([{ $match: staged }]);
+      // From here on the server keeps what happens for this stream.
+      await stream.tryNext();
+      const begun = await start();
+      await eventually(`something is staged in ${database}`, () => stream.tryNext().then(Boolean), 120_000);
+      await strike();
+      await stream.close();
+      return begun;
+    });
   }
 
   async kill(): Promise<void> {

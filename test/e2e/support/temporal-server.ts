@@ -10,7 +10,7 @@ import { allocatePorts } from '../../../lab/ports.ts';
 import { provision } from '../../../lab/provision.ts';
 import { healthy } from '../../../lab/wait.ts';
 
-const READY_WITHIN_MS = 30_000;
+const READY_WITHIN_MS = 120_000;
 
 export class TemporalServer {
   readonly address: string;

@@ -12,7 +12,7 @@ import type { Release, ReleaseBody, Step } from '../../../src/specs/release.type
 export const IMAGE = 'docker.io/ecommerce/product-service';
 export const NAME = 'product-service';
 const QUOTA = 'becalmed';
-const WITHIN = { timeoutMs: 60_000, pauseMs: 100 };
+const WITHIN = { timeoutMs: 120_000, pauseMs: 100 };
 
 export const gate = (name: string): Step => ({
   gate: { name, approvals: 1, expires: '10m', fourEyes: false },
@@ -177,7 +177,7 @@ export class Vessel {
   async ends(): Promise<ReleaseStatus> {
     const { id, run } = (await this.#yard.client.status(this.namespace, NAME)).status;
     const ref = { id, run, key: null };
-    const view: ReleaseView | null = await this.#yard.client.waitForOutcome(ref, { timeoutMs: 120_000 });
+    const view: ReleaseView | null = await this.#yard.client.waitForOutcome(ref, { timeoutMs: 240_000 });
     if (!view?.status.outcome) throw new Error(`the release has not ended: ${JSON.stringify(view?.status)}`);
     return view.status;
   }

@@ -88,7 +88,7 @@ export class Watchtower {
     const url = new URL(`http://127.0.0.1:${this.#lab.port('alertmanager')}/api/v2/alerts`);
     url.searchParams.append('filter', `namespace="${namespace}"`);
     url.searchParams.set('active', 'true');
-    const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+    const response = await fetch(url, { signal: AbortSignal.timeout(60_000) });
     if (!response.ok) throw new Error(`${url.href}: ${response.status} ${await response.text()}`);
     return (await response.json()) as FiringAlert[];
   }

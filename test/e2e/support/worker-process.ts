@@ -1,4 +1,5 @@
 /** The real worker process with activities that say which process ran them. `act` takes a second, `watch` lasts. */
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
@@ -12,6 +13,11 @@ const activities = {
   async act(): Promise<string> {
     await delay(ACT_MS);
     return `done by ${process.pid}, attempt ${Context.current().info.attempt}`;
+  },
+  /** Has a second left to do when the process is told to stop. */
+  async actOn(): Promise<string> {
+    await once(process, 'SIGTERM');
+    return await activities.act();
   },
   async watch(): Promise<string> {
     const context = Context.current();

@@ -5,7 +5,6 @@ import type { FixtureActivities } from './worker-process.ts';
 
 const options = {
   startToCloseTimeout: '1m',
-  heartbeatTimeout: '3s',
   retry: { initialInterval: '100ms' },
 } as const;
 
@@ -13,8 +12,16 @@ export async function acting(): Promise<string> {
   return await proxyActivities<FixtureActivities>(options).act();
 }
 
+export async function actingOn(): Promise<string> {
+  return await proxyActivities<FixtureActivities>(options).actOn();
+}
+
 export async function watching(): Promise<string> {
-  return await proxyActivities<FixtureActivities>({ ...options, taskQueue: WATCH_TASK_QUEUE }).watch();
+  return await proxyActivities<FixtureActivities>({
+    ...options,
+    heartbeatTimeout: '3s',
+    taskQueue: WATCH_TASK_QUEUE,
+  }).watch();
 }
 
 /** A bug, not a failure: without `failOnBugs` its task would be tried for ever. */
