@@ -7,6 +7,7 @@ import type { NativeConnection, Worker, WorkflowBundleOption } from '@temporalio
 import { Registry } from 'prom-client';
 import { backupMetrics } from './activities/backup/metrics.ts';
 import { createBackupActivities } from './activities/backup/backup.ts';
+import { surveyor } from './activities/backup/survey.ts';
 import { createQueueActivities } from './activities/release/queue.ts';
 import { createReleaseActivities } from './activities/release/release.ts';
 import { type ConnectSettings, connectSettings, messageOf } from './client/connection.ts';
@@ -19,6 +20,7 @@ import type { Environment } from './observability/settings.ts';
 import { VERSION } from './version.ts';
 import { connectWorker } from './worker/connection.ts';
 import { workerMetrics } from './worker/metrics.ts';
+import { watchPolicies } from './worker/policy-watch.ts';
 import { type CoreMetrics, installRuntime } from './worker/runtime.ts';
 import { type WorkerSettings, workerSettings } from './worker/settings.ts';
 import { createWorkers } from './worker/workers.ts';
@@ -117,10 +119,14 @@ async function live(life: Life): Promise<void> {
   // A worker that only makes backups needs no cluster.
   const cluster = options.activities || env['SLIPWAY_KUBERNETES'] === 'off' ? null : await clusterOf(env);
   let connection: NativeConnection | null = null;
+  const ended = new AbortController();
+  let watch: Promise<void> | undefined;
   try {
     connection = await connectWorker(temporal, logger, signal);
     // First, since workers that were created and may not run are hard to get rid of.
     await prepareNamespace(life);
+    const metrics = backupMetrics(registry);
+    const source = { env, kube: cluster?.client ?? null };
     const workers = await createWorkers({
       connection,
       namespace: temporal.namespace,
@@ -130,18 +136,28 @@ async function live(life: Life): Promise<void> {
         ...createQueueActivities(),
         ...(cluster && createReleaseActivities({ kube: cluster })),
         ...createBackupActivities({
-          env,
-          kube: cluster?.client ?? null,
+          ...source,
           version: VERSION,
           engine: fileURLToPath(new URL(`engine${extname(import.meta.url)}`, import.meta.url)),
-          metrics: backupMetrics(registry),
+          metrics,
         }),
       },
       failOnBugs: options.failOnBugs ?? false,
     });
     state.workers = workers;
+    // Where nobody reads metrics, nobody need keep them.
+    if (life.url !== null && !options.activities)
+      watch = watchPolicies({
+        client: lazyClient(life),
+        survey: surveyor(source),
+        metrics,
+        logger,
+        signal: AbortSignal.any([signal, ended.signal]),
+      });
     await poll(workers, life);
   } finally {
+    ended.abort();
+    await watch;
     await connection?.close();
     cluster?.close();
   }
@@ -180,9 +196,9 @@ async function poll(
 }
 
 /** Search attributes and retention; a worker that may not register them still runs, where somebody else has done it. */
-async function prepareNamespace({ env, options, logger, settings, signal }: Life): Promise<void> {
-  const profile = options.profile === undefined ? {} : { profile: options.profile };
-  const client = SlipwayClient.lazy({ env, ...profile });
+async function prepareNamespace(life: Life): Promise<void> {
+  const { logger, settings, signal } = life;
+  const client = lazyClient(life);
   try {
     const { added, retention } = await untilReachable(
       () => client.setup({ retention: settings.retention }),
@@ -198,6 +214,10 @@ async function prepareNamespace({ env, options, logger, settings, signal }: Life
   } finally {
     await client.close();
   }
+}
+
+function lazyClient({ env, options }: Life): SlipwayClient {
+  return SlipwayClient.lazy({ env, ...(options.profile === undefined ? {} : { profile: options.profile }) });
 }
 
 /** A server that was there a moment ago may be restarting. */

@@ -81,6 +81,16 @@ export async function reachOf(storage: Storage, policy: string): Promise<Reach> 
   };
 }
 
+/** How far the slices lead (`null`: there are none), and where they go on after the last break; without a look at the backups. */
+export async function slicesLead(
+  storage: Storage,
+  policy: string,
+): Promise<{ reached: Moment | null; lastGap: Moment | null }> {
+  const { slices } = await listSlices(storage, policy);
+  const gaps = await gapsOf(storage, policy, slices);
+  return { reached: newestSlice(slices)?.to ?? null, lastGap: gaps.at(-1)?.until ?? null };
+}
+
 /** The breaks in the slices, oldest first. */
 export async function sliceGaps(storage: Storage, policy: string): Promise<SliceGap[]> {
   return await gapsOf(storage, policy, (await listSlices(storage, policy)).slices);

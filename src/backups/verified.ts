@@ -14,7 +14,10 @@ export class BackupUnknownError extends Error {
 }
 
 /** The moment that a backup shows, ISO 8601; where the dump promises none, its beginning. */
-export function dataTime({ consistency, startedAt }: BackupManifest): string {
+export function dataTime({
+  consistency,
+  startedAt,
+}: Pick<BackupManifest, 'consistency' | 'startedAt'>): string {
   if (consistency.kind === 'snapshot') return isoSeconds(consistency.clusterTime.t);
   return consistency.kind === 'oplog' ? isoSeconds(consistency.to.t) : startedAt;
 }
@@ -75,7 +78,10 @@ export function madeBefore({ owner }: Pick<BackupManifest, 'owner'>): string | n
  * Those whose data is of a time that has come. A clock that was ahead must neither make an old backup the latest one nor
  * keep an alarm from ringing.
  */
-export function notOfTheFuture(backups: readonly BackupManifest[], now = Date.now()): BackupManifest[] {
+export function notOfTheFuture<Backup extends Pick<BackupManifest, 'consistency' | 'startedAt'>>(
+  backups: readonly Backup[],
+  now = Date.now(),
+): Backup[] {
   return hasCome(backups, dataTime, now);
 }
 

@@ -5,6 +5,8 @@ import type { BackupInput, BackupStatus, ThrottleCommand } from '../domain/backu
 import type { SlicesStatus } from '../domain/point-in-time/types.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import type { Api } from './api.ts';
+import { SlipwayError } from './errors.ts';
+import { deletedPolicies, noteDeleted } from './backup/deleted.ts';
 import {
   type Applied,
   applySchedule,
@@ -76,10 +78,30 @@ export class BackupClient {
     await resumeSlices(this.#api, name, by);
   }
 
-  /** Removes the Schedule, and ends the workflow that stores slices. Backups and slices stay where they are. */
+  /**
+   * Removes the Schedule, ends the workflow that stores slices, and notes that this was meant, which ends the alarms. Backups
+   * and slices stay where they are. Of a policy whose Schedule is gone already it does the rest, then throws `no-policy`.
+   */
   async delete(name: string, by = 'slipway backup delete'): Promise<void> {
-    await onSchedule(this.#api, name, (handle) => handle.delete());
+    const gone = await onSchedule(this.#api, name, (handle) => handle.delete()).then(
+      () => null,
+      (error: unknown) => {
+        if (error instanceof SlipwayError && error.code === 'no-policy') return error;
+        throw error;
+      },
+    );
     await stopSlices(this.#api, name, by);
+    await noteDeleted(this.#api, name, by);
+    if (gone)
+      throw new SlipwayError(
+        'no-policy',
+        `${gone.message}. Was its schedule deleted by another hand? Then its alarms end now`,
+      );
+  }
+
+  /** Policies that a command has deleted in the last days, with the time, ISO 8601. */
+  deleted(now = Date.now()): Promise<Map<string, string>> {
+    return deletedPolicies(this.#api, now);
   }
 
   /** Where the workflow is that stores a policy's slices of the oplog; `null` when there is none. */

@@ -26,6 +26,7 @@ export class BackupLab {
   readonly client: SlipwayClient;
   readonly directory: string;
   readonly #workers: WorkerProcess[] = [];
+  #workerEnv: Record<string, string> = {};
 
   private constructor(temporal: TemporalServer, mongo: Mongo, client: SlipwayClient, directory: string) {
     this.temporal = temporal;
@@ -34,12 +35,16 @@ export class BackupLab {
     this.directory = directory;
   }
 
-  /** `mongod`: further arguments of the server. */
-  static async open({ mongod = [] as string[] } = {}): Promise<BackupLab> {
+  /** `mongod`: further arguments of the server; `worker`: further variables of workers. */
+  static async open({
+    mongod = [] as string[],
+    worker = {} as Record<string, string>,
+  } = {}): Promise<BackupLab> {
     const [temporal, mongo] = await Promise.all([TemporalServer.start(), Mongo.start(mongod)]);
     const client = await SlipwayClient.connect({ env: { TEMPORAL_ADDRESS: temporal.address } });
     await client.setup();
     const lab = new BackupLab(temporal, mongo, client, await mkdtemp(join(tmpdir(), 'slipway-backups-')));
+    lab.#workerEnv = worker;
     await lab.worker();
     return lab;
   }
@@ -56,7 +61,7 @@ export class BackupLab {
   }
 
   async worker(): Promise<WorkerProcess> {
-    const worker = await WorkerProcess.start(this.env);
+    const worker = await WorkerProcess.start({ ...this.env, ...this.#workerEnv });
     this.#workers.push(worker);
     return worker;
   }

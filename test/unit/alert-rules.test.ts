@@ -3,9 +3,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
+import { Registry } from 'prom-client';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { HURRIED_RULES, hurried, type Rule, type RuleFile } from '../../lab/hurried-rules.ts';
 import { provision } from '../../lab/provision.ts';
+import { backupMetrics } from '../../src/activities/backup/metrics.ts';
 
 const ALERTING = new URL('../../deploy/alerting/', import.meta.url).pathname;
 const RUN_LIMIT_MS = 30_000;
@@ -49,6 +51,7 @@ describe('the alert rules', () => {
       'check',
       'rules',
       join(ALERTING, 'rules/ecommerce.yaml'),
+      join(ALERTING, 'rules/backup.yaml'),
       HURRIED_RULES,
     ]);
     expect(checked).toMatchObject({ code: 0 });
@@ -60,7 +63,10 @@ describe('the alert rules', () => {
     expect(resource.spec).toEqual(read('rules/ecommerce.yaml'));
   });
 
-  test.for(alertsOf(read('rules/ecommerce.yaml') as RuleFile).map((rule) => [rule.alert, rule] as const))(
+  const shipped = ['rules/ecommerce.yaml', 'rules/backup.yaml'].flatMap((name) =>
+    alertsOf(read(name) as RuleFile),
+  );
+  test.for(shipped.map((rule) => [rule.alert, rule] as const))(
     '%s has a severity, sentences for people, and a runbook that exists',
     ([name, rule]) => {
       expect(['warning', 'critical']).toContain(rule.labels?.['severity']);
@@ -72,6 +78,17 @@ describe('the alert rules', () => {
       expect(readFileSync(join(ALERTING, 'runbooks.md'), 'utf8')).toContain(`\n## ${name}\n`);
     },
   );
+
+  test('of backups go by metrics that a worker exports, and the docs name each', async () => {
+    const registry = new Registry();
+    backupMetrics(registry);
+    const exported = registry.getMetricsAsArray().map(({ name }) => name);
+    const text = readFileSync(join(ALERTING, 'rules/backup.yaml'), 'utf8');
+    const used = new Set(text.match(/(?<!:)\bslipway_\w+/g));
+    expect(exported).toEqual(expect.arrayContaining([...used]));
+    const docs = readFileSync(join(ALERTING, '../../docs/backups.md'), 'utf8');
+    expect(exported.filter((name) => !docs.includes(`\`${name}`))).toEqual([]);
+  });
 
   test('of the lab are a hurried copy of production alerts, not others', () => {
     const lab = parse(readFileSync(HURRIED_RULES, 'utf8')) as RuleFile;

@@ -179,12 +179,11 @@ async function prepare(
   deps: BackupDependencies,
   signal: AbortSignal,
 ): Promise<Preparation> {
-  const { source, drill, alarm } = policy.spec;
+  const { source, drill } = policy.spec;
   const { name } = policy.metadata;
-  const alarmSeconds = alarm ? milliseconds(alarm.noVerifiedBackupFor) / 1_000 : null;
   if (inCluster(policy)) {
     const found = await prepareByJob(policy, deps, signal);
-    deps.metrics.known(name, alarmSeconds, found.lastVerified);
+    deps.metrics.known(name, found.lastVerified);
     return { ...found, estimatedBytes: 0 };
   }
   await resolveKey(policy, deps);
@@ -205,7 +204,7 @@ async function prepare(
         .at(-1) ?? null;
     const [newest] = notOfTheFuture(backups);
     const lastVerified = newest ? dataTime(newest) : null;
-    deps.metrics.known(name, alarmSeconds, lastVerified);
+    deps.metrics.known(name, lastVerified);
     return { lastVerified, lastDrill, estimatedBytes };
   });
 }

@@ -14,8 +14,8 @@ const SLICE_BYTES = 256e6;
 /** What the engine says of a slice: the activity's result, and what else the metrics tell. */
 export interface StoredSlice {
   report: SliceReport;
-  /** When the last gap was noticed that slices remember, so that a restart of the worker does not hide it. */
-  lastGap: string | null;
+  /** Where the slices go on after the last gap that they remember, in seconds since 1970. */
+  lastGap: number | null;
 }
 
 export async function storeSlice(
@@ -51,7 +51,7 @@ export async function storeSlice(
       size: slice.data?.size ?? 0,
       gap: slice.gap,
     };
-    return { report: { reached, more, slice: stored }, lastGap: gaps.at(-1)?.noticedAt ?? null };
+    return { report: { reached, more, slice: stored }, lastGap: gaps.at(-1)?.until.t ?? null };
   } finally {
     await storage.close();
   }

@@ -5,6 +5,7 @@ export const BACKUP_WORKFLOW = {
   drill: 'drill',
   lock: 'sourceLock',
   slices: 'oplogSlices',
+  deleted: 'policyDeleted',
 } as const;
 
 /** Databases with this prefix are a drill's scratch place: made, compared and dropped by it, never backed up. */
@@ -44,6 +45,11 @@ export function isBeforeRestore(workflow: string): boolean {
 /** Id of the workflow that stores slices of the oplog for a policy. */
 export function slicesId(policy: string): string {
   return `oplog.${policy}`;
+}
+
+/** Id of the workflow that remembers that a policy was deleted on purpose. */
+export function deletedId(policy: string): string {
+  return `policy-deleted.${policy}`;
 }
 
 /** The id is the lock: one backup or restore at a time for a server. `key` comes from the activity `identifySource`. */
