@@ -18,8 +18,11 @@ import type {
   UriSecret,
 } from '../specs/backup.types.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
-import { type EncryptionKey, parseKey } from '../storage/encryption.ts';
+import { EncryptionError, type EncryptionKey, parseKey, WrongKeyError } from '../storage/encryption.ts';
 import type { Storage } from '../storage/storage.ts';
+
+const KEY_FIELD = 'spec.encryption.keyFrom';
+const OLDER_FIELD = 'spec.encryption.olderKeys';
 
 const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets' };
 
@@ -70,29 +73,82 @@ function uriOf(
   return `mongodb${srv ? '+srv' : ''}://${user}@${host}/?${options.toString()}`;
 }
 
-/** The key of the policy's encryption, if it has one. @throws SettingMissingError without showing what was found. */
+/** The key that new files of the policy are encrypted with, if any. @throws SettingMissingError without showing what was found. */
 export async function resolveKey(
   policy: BackupPolicy,
   from: SettingsSource,
 ): Promise<EncryptionKey | undefined> {
   const { encryption } = policy.spec;
-  if (encryption === null) return undefined;
-  const material = await keyMaterial(encryption.keyFrom, from);
+  return encryption === null ? undefined : await keyAt(KEY_FIELD, encryption.keyFrom, from);
+}
+
+/** The keys that a policy names, to read with what was encrypted at any time. */
+export interface PolicyKeys {
+  /** The key of this id. Throws {@link WrongKeyError}, which says where to name it. */
+  find: (keyId: string) => EncryptionKey;
+  has: (keyId: string) => boolean;
+  /** Each of them could be looked up here. */
+  complete: boolean;
+}
+
+/** One that cannot be looked up matters only when it is needed. @throws errors of the API server that may pass */
+export async function policyKeys(policy: BackupPolicy, from: SettingsSource): Promise<PolicyKeys> {
+  const { encryption } = policy.spec;
+  const places: [string, KeyFrom][] =
+    encryption === null
+      ? []
+      : [
+          [KEY_FIELD, encryption.keyFrom],
+          ...(encryption.olderKeys ?? []).map((place, i): [string, KeyFrom] => [
+            `${OLDER_FIELD}[${i}]`,
+            place,
+          ]),
+        ];
+  const keys: { field: string; key: EncryptionKey }[] = [];
+  const problems: string[] = [];
+  for (const [field, place] of places) {
+    try {
+      keys.push({ field, key: await keyAt(field, place, from) });
+    } catch (error) {
+      if (!(error instanceof SettingMissingError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  const there = keys.map(({ field, key }) => `${field} is key ${key.id}`);
+  const known = [...there, ...problems].join('; ') || 'the policy names no key';
+  const has = (keyId: string) => keys.some(({ key }) => key.id === keyId);
+  return {
+    has,
+    complete: problems.length === 0,
+    find(keyId) {
+      const found = keys.find(({ key }) => key.id === keyId);
+      if (found) return found.key;
+      const where = encryption === null ? KEY_FIELD : OLDER_FIELD;
+      throw new WrongKeyError(
+        `encrypted with key ${keyId}, which is not there (${known}). Say in ${where} of policy ${policy.metadata.name} where that key is`,
+      );
+    },
+  };
+}
+
+async function keyAt(field: string, place: KeyFrom, from: SettingsSource): Promise<EncryptionKey> {
   try {
-    return parseKey(material);
+    return parseKey(await keyMaterial(place, from));
   } catch (error) {
-    throw new SettingMissingError(`spec.encryption.keyFrom: ${(error as Error).message}`);
+    if (error instanceof EncryptionError || error instanceof SettingMissingError)
+      throw new SettingMissingError(`${field}: ${error.message}`);
+    throw error;
   }
 }
 
-async function keyMaterial(keyFrom: KeyFrom, from: SettingsSource): Promise<string | Uint8Array> {
-  if ('env' in keyFrom) return fromEnvironment(keyFrom.env, from);
-  if ('secret' in keyFrom) return await fromSecret(keyFrom.secret, keyFrom.secret.key, from);
+async function keyMaterial(place: KeyFrom, from: SettingsSource): Promise<string | Uint8Array> {
+  if ('env' in place) return fromEnvironment(place.env, from);
+  if ('secret' in place) return await fromSecret(place.secret, place.secret.key, from);
   try {
-    return await readFile(keyFrom.file);
+    return await readFile(place.file);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'error';
-    throw new SettingMissingError(`spec.encryption.keyFrom.file: ${keyFrom.file} cannot be read (${code})`);
+    throw new SettingMissingError(`${place.file} cannot be read (${code})`);
   }
 }
 

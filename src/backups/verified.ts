@@ -7,6 +7,7 @@ import { parseMoment } from '../domain/point-in-time/moment.ts';
 import { listBackups } from '../mongodb/backup/catalog.ts';
 import type { BackupManifest } from '../specs/manifest.ts';
 import type { Storage } from '../storage/storage.ts';
+import type { PolicyKeys } from './settings.ts';
 
 /** No backup is there that a choice could mean. */
 export class BackupUnknownError extends Error {
@@ -66,6 +67,18 @@ export async function verifiedBackups(storage: Storage, policy: string): Promise
       entry.state === 'verified' && entry.manifest.policy === policy ? [entry.manifest] : [],
     )
     .sort((a, b) => Date.parse(dataTime(b)) - Date.parse(dataTime(a)));
+}
+
+/** A sentence on the backups that no key of the policy opens; `null` when there are none, or keys that are not there. */
+export function unreadable(
+  backups: readonly Pick<BackupManifest, 'id' | 'archive'>[],
+  keys: Pick<PolicyKeys, 'has' | 'complete'>,
+): string | null {
+  const locked = backups.filter(({ archive }) => archive.encryption && !keys.has(archive.encryption.keyId));
+  if (!keys.complete || locked.length === 0) return null;
+  const ids = [...new Set(locked.map(({ archive }) => archive.encryption?.keyId ?? ''))];
+  const which = locked.length === 1 ? '1 backup' : `${locked.length} backups, ${locked.at(-1)?.id} to`;
+  return `no key of the policy opens ${which} ${locked[0]?.id}: encrypted with key ${ids.join(', ')}. Say in spec.encryption.olderKeys where that key is, as long as they are to be restored`;
 }
 
 /** The restore that had this backup made of what it was about to replace; `null` for any other. */

@@ -47,12 +47,20 @@ const schedule = fields({
   timezone,
 }).superRefine(oneOf(['at', 'cron']));
 
-const encryption = fields({
-  keyFrom: fields({
+const keyPlace = () =>
+  fields({
     env: environmentVariable().optional(),
     file: path('a file of the worker').optional(),
     secret: fields({ namespace: namespace(), name: secretName(), key: secretKey() }).optional(),
-  }).superRefine(oneOf(['env', 'file', 'secret'])),
+  }).superRefine(oneOf(['env', 'file', 'secret']));
+
+const encryption = fields({
+  keyFrom: keyPlace().describe('Holds the key that new backups and slices are encrypted with.'),
+  olderKeys: z
+    .array(keyPlace(), allowed('a list of places, each like keyFrom'))
+    .max(20, allowed('at most 20 older keys'))
+    .default([])
+    .describe('Where the keys are that were in keyFrom before; what they encrypted is read with them.'),
 });
 
 const KEEPERS = ['days', 'last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const;

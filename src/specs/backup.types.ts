@@ -111,6 +111,8 @@ type Compression = 'none' | 'gzip' | 'zstd';
 
 interface Encryption {
   keyFrom: KeyFrom;
+  /** What older backups are read with. Policies that were applied before there was the field do not have it. */
+  olderKeys?: KeyFrom[];
 }
 
 /** 32 bytes, as 64 hexadecimal digits or base64. The manifest names the key by an id that is derived from it. */

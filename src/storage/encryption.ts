@@ -17,6 +17,9 @@ export interface EncryptionKey {
   secret: Buffer;
 }
 
+/** What older files are read with: one key, or whoever finds one by its id. A finder throws {@link WrongKeyError}. */
+export type ReadingKey = EncryptionKey | ((keyId: string) => EncryptionKey);
+
 /** The bytes were changed. */
 export class EncryptionError extends Error {
   override name = 'EncryptionError';
@@ -66,11 +69,13 @@ export async function* encrypt(source: Bytes, key: EncryptionKey): AsyncGenerato
  * Decrypts a stream written by {@link encrypt}.
  * @throws WrongKeyError when the key is another, EncryptionError when a single bit, the order or the length was changed
  */
-export async function* decrypt(source: Bytes, key: EncryptionKey): AsyncGenerator<Buffer> {
+export async function* decrypt(source: Bytes, key: ReadingKey): AsyncGenerator<Buffer> {
   const { header, rest } = await readHeader(source);
   const { keyId, salt } = parseHeader(header);
-  if (keyId !== key.id) throw new WrongKeyError(`encrypted with key ${keyId}, the key given is ${key.id}`);
-  const fileKey = deriveKey(key, salt);
+  const found = typeof key === 'function' ? key(keyId) : key;
+  if (keyId !== found.id)
+    throw new WrongKeyError(`encrypted with key ${keyId}, the key given is ${found.id}`);
+  const fileKey = deriveKey(found, salt);
   let index = 0;
   for await (const { bytes, last } of chunksOf(rest, chunkLength + tagLength)) {
     if (bytes.length < tagLength)

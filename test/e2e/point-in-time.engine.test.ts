@@ -227,6 +227,6 @@ describe('a restore to a moment', () => {
       expect((await readFile(join(yard.folder, name))).includes('harpsichord')).toBe(false);
     await yard.restoreAt(at, {}, key);
     expect(await yard.target.client.db('shop').collection('orders').countDocuments()).toBe(2);
-    await expect(yard.restoreAt(at)).rejects.toThrow(/a key is needed/);
+    await expect(yard.restoreAt(at)).rejects.toThrow(/no key is given/);
   });
 });

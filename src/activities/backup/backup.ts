@@ -3,8 +3,8 @@ import { activityInfo } from '@temporalio/activity';
 import { milliseconds } from '../../specs/duration.ts';
 import { drillRecords, hold, recordDrill, releaseHold } from '../../backups/notes.ts';
 import { prune } from '../../backups/retention.ts';
-import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
-import { dataTime, notOfTheFuture, verifiedBackups } from '../../backups/verified.ts';
+import { openStorage, policyKeys, resolveKey, type SettingsSource } from '../../backups/settings.ts';
+import { dataTime, notOfTheFuture, unreadable, verifiedBackups } from '../../backups/verified.ts';
 import { type Report, transferring } from './context.ts';
 import type { BackupMetrics } from './metrics.ts';
 import { claimOf, fromWherever, holdOnClaim, recordDrillOnClaim, releaseOnClaim } from './claim.ts';
@@ -205,7 +205,8 @@ async function prepare(
     const [newest] = notOfTheFuture(backups);
     const lastVerified = newest ? dataTime(newest) : null;
     deps.metrics.known(name, lastVerified);
-    return { lastVerified, lastDrill, estimatedBytes };
+    const unread = unreadable(backups, await policyKeys(policy, deps));
+    return { lastVerified, lastDrill, estimatedBytes, ...(unread && { unread }) };
   });
 }
 

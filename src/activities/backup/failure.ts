@@ -56,12 +56,6 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
       nonRetryable: attempt >= FULL_ATTEMPTS,
     });
   }
-  if (name === 'WrongKeyError') {
-    return ApplicationFailure.nonRetryable(
-      `${message}; without the right one it cannot be read: spec.encryption.keyFrom of the policy names it`,
-      BACKUP_FAILURE.settingMissing,
-    );
-  }
   if (DAMAGED.has(name) || codes.some((code) => DAMAGED_CODES.has(String(code)))) {
     const nonRetryable = attempt >= DAMAGED_ATTEMPTS;
     return ApplicationFailure.create({
@@ -70,7 +64,7 @@ export function backupFailureOf(error: unknown, attempt: number): unknown {
       nonRetryable,
     });
   }
-  if (name === 'SettingMissingError')
+  if (name === 'SettingMissingError' || name === 'WrongKeyError')
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.settingMissing);
   if (name === 'ObjectNotFoundError' || name === 'BackupUnknownError')
     return ApplicationFailure.nonRetryable(message, BACKUP_FAILURE.backupUnknown);

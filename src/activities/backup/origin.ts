@@ -3,7 +3,7 @@ import { open as openForReading, stat } from 'node:fs/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import { hasSlices, type OpenRecovery, recoveryAt } from '../../backups/slices.ts';
 import { isOfArchive } from './failure.ts';
-import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
+import { openStorage, policyKeys, type SettingsSource } from '../../backups/settings.ts';
 import type { ClaimedBackup } from '../../backups/claim-stream.ts';
 import { chooseBackup, dataTime } from '../../backups/verified.ts';
 import { BACKUP_FAILURE } from '../../domain/backup/failures.ts';
@@ -54,7 +54,7 @@ export async function withArchive<T>(
     return await named(opened.name, use(opened));
   }
   const { policy, backup } = origin;
-  const key = await resolveKey(policy, from);
+  const { find: key } = await policyKeys(policy, from);
   const storage = await openStorage(policy.spec.destination, from);
   try {
     const recovery = await recoveryOf(storage, origin, archive);

@@ -22,6 +22,8 @@ export interface Preparation {
   lastDrill: string | null;
   /** Bytes of BSON that the source is thought to hold. */
   estimatedBytes: number;
+  /** A sentence on backups that no key of the policy opens, where there are any. */
+  unread?: string;
 }
 
 export interface TakeInput {

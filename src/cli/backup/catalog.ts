@@ -1,11 +1,12 @@
 /** `backup list|show|slices|verify`: read from the destination itself. */
 import { drillRecords } from '../../backups/notes.ts';
 import { reachOf } from '../../backups/slices.ts';
-import { consistencyText, dataTime, madeBefore } from '../../backups/verified.ts';
+import { consistencyText, dataTime, madeBefore, unreadable } from '../../backups/verified.ts';
 import { bytesText, counted, durationText } from '../../domain/amounts.ts';
 import { momentLabel } from '../../domain/point-in-time/moment.ts';
 import { type CatalogEntry, listBackups, readManifest, verifyBackup } from '../../mongodb/backup/catalog.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
+import type { BackupManifest } from '../../specs/manifest.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { EXIT } from '../exit.ts';
 import { badInput, Failure } from '../failure.ts';
@@ -22,7 +23,7 @@ export interface CatalogFlags extends PlaceFlags {
 
 export async function list(session: Session, flags: CatalogFlags): Promise<void> {
   const onClaim = (claim: Claim) => listClaim(session, claim, flags);
-  await atPlace(session, flags, onClaim, async ({ storage, policy }) => {
+  await atPlace(session, flags, onClaim, async ({ storage, policy, keys }) => {
     const entries = (await listBackups(storage, policy?.metadata.name)).reverse();
     const drills = await drillRecords(
       storage,
@@ -40,24 +41,30 @@ export async function list(session: Session, flags: CatalogFlags): Promise<void>
       );
     const header = ['BACKUP', 'STATE', 'DATA OF', 'DOCUMENTS', 'SIZE', 'DRILL'];
     const wide = flags.output === 'wide';
-    if (wide) header.push('ARCHIVE', 'CONSISTENCY');
-    const cells = rows.map(({ id, state, at, documents, size, drill, archive, consistency }) => [
+    if (wide) header.push('ARCHIVE', 'CONSISTENCY', 'KEY');
+    const cells = rows.map(({ id, state, at, documents, size, drill, archive, consistency, keyId }) => [
       id,
       state,
       at === null ? '-' : stamp(at),
       String(documents ?? '-'),
       size === null ? '-' : bytesText(size),
       drill === null ? '-' : drill.passed ? `passed in ${durationText(drill.restoreMs)}` : 'failed',
-      ...(wide ? [archive ?? '-', consistency ?? '-'] : []),
+      ...(wide ? [archive ?? '-', consistency ?? '-', keyId ?? '-'] : []),
     ]);
     for (const line of table([header, ...cells])) session.out(line);
     for (const { id, before } of rows)
       if (before !== null)
         session.out(`${id} holds what ${before} replaced; it comes back only by its name.`);
     for (const { id, reason } of rows) if (reason !== null) session.err(`${id}: ${reason}`);
+    const locked = keys && unreadable(verifiedOf(entries), keys);
+    if (locked) session.err(`Warning: ${locked}.`);
     if (policy)
       for (const line of reachLines(await reachOf(storage, policy.metadata.name))) session.out(line);
   });
+}
+
+function verifiedOf(entries: readonly CatalogEntry[]): BackupManifest[] {
+  return entries.flatMap((entry) => (entry.state === 'verified' ? [entry.manifest] : []));
 }
 
 function factsOf(entry: CatalogEntry) {
@@ -74,6 +81,7 @@ function factsOf(entry: CatalogEntry) {
       archive: null,
       consistency: null,
       before: null,
+      keyId: null,
       reason,
     };
   const { manifest } = entry;
@@ -88,6 +96,7 @@ function factsOf(entry: CatalogEntry) {
     archive: manifest.archive.name,
     consistency: consistencyText(manifest),
     before: madeBefore(manifest),
+    keyId: manifest.archive.encryption?.keyId ?? null,
     reason,
   };
 }
@@ -173,7 +182,7 @@ export async function verify(
   flags: CatalogFlags & { all?: boolean },
 ): Promise<number> {
   const onClaim = (claim: Claim) => verifyClaim(session, ids, claim, flags);
-  return await atPlace(session, flags, onClaim, async ({ storage, policy, key }) => {
+  return await atPlace(session, flags, onClaim, async ({ storage, policy, keys }) => {
     const all = await listBackups(storage, policy?.metadata.name);
     const wanted = flags.all
       ? all.map(({ id }) => id)
@@ -183,7 +192,7 @@ export async function verify(
     const results: { backup: string; whole: boolean; reason: string | null }[] = [];
     for (const id of wanted) {
       try {
-        await verifyBackup(storage, id, { key });
+        await verifyBackup(storage, id, { key: keys?.find });
         results.push({ backup: id, whole: true, reason: null });
       } catch (error) {
         results.push({ backup: id, whole: false, reason: (error as Error).message });

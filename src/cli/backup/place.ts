@@ -1,10 +1,9 @@
 /** Where commands find backups: at the destination itself, so that they work when all else is gone. */
 import { stat } from 'node:fs/promises';
-import { openStorage, resolveKey, type SettingsSource } from '../../backups/settings.ts';
+import { openStorage, type PolicyKeys, policyKeys, type SettingsSource } from '../../backups/settings.ts';
 import { notOfTheFuture, verifiedBackups } from '../../backups/verified.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import { DirectoryStorage } from '../../storage/directory.ts';
-import type { EncryptionKey } from '../../storage/encryption.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { EXIT } from '../exit.ts';
 import { badInput, Failure } from '../failure.ts';
@@ -20,7 +19,8 @@ interface Place {
   storage: Storage;
   /** `null`: everything in the directory. */
   policy: BackupPolicy | null;
-  key: EncryptionKey | undefined;
+  /** Undefined without a policy, or when a cluster that has some does not answer. */
+  keys: PolicyKeys | undefined;
 }
 
 /** Opens the destination as this process sees it: its directory, its variables; or the claim of a destination.job. */
@@ -34,7 +34,7 @@ export async function atPlace<T>(
     if (flags.policy !== undefined || flags.file !== undefined) {
       throw badInput('--directory: does not go with --policy and --file, which say where to look');
     }
-    return await use({ storage: new DirectoryStorage(flags.directory), policy: null, key: undefined });
+    return await use({ storage: new DirectoryStorage(flags.directory), policy: null, keys: undefined });
   }
   const policy = await policyOf(session, flags);
   if ('job' in policy.spec.destination) return await atClaim(session, policy, useClaim);
@@ -42,7 +42,7 @@ export async function atPlace<T>(
     const storage = await openStorage(policy.spec.destination, from);
     await assertHere(policy);
     try {
-      return await use({ storage, policy, key: await resolveKey(policy, from).catch(() => undefined) });
+      return await use({ storage, policy, keys: await policyKeys(policy, from).catch(() => undefined) });
     } finally {
       await storage.close();
     }

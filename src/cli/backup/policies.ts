@@ -10,7 +10,7 @@ import type {
 import type { ListedRun, RunView } from '../../client/backup.ts';
 import type { ListedPolicy } from '../../client/backup/policies.ts';
 import { SlipwayError } from '../../client/errors.ts';
-import { changedLines, policyNotes } from '../../domain/backup/policy-view.ts';
+import { changedLines, changeNotes, keyText, policyNotes } from '../../domain/backup/policy-view.ts';
 import { slicesId } from '../../domain/backup/names.ts';
 import { rangeText } from '../../domain/point-in-time/reach.ts';
 import type { SlicesStatus } from '../../domain/point-in-time/types.ts';
@@ -50,7 +50,8 @@ export async function apply(session: Session, flags: FileFlags): Promise<void> {
     if (flags.output === 'name') return session.out(name);
     session.out(`Backup policy ${name} ${result}.`);
     for (const line of before ? changedLines(before, policy) : []) session.out(`  ${line}`);
-    for (const note of policyNotes(policy, session.now())) session.out(`  Note: ${note}`);
+    const notes = [...(before ? changeNotes(before, policy) : []), ...policyNotes(policy, session.now())];
+    for (const note of notes) session.out(`  Note: ${note}`);
     session.out(paused ? '  It is paused.' : `  Next run:  ${next === null ? 'none' : stamp(next)}`);
     const { pointInTime } = policy.spec;
     if (pointInTime)
@@ -164,10 +165,20 @@ function policyRows({ metadata, spec }: BackupPolicy): string[][] {
     ['Destination', destinationText(destination)],
     ...('job' in destination ? [['Job', jobText(destination.job)]] : []),
     ['Compression', `${compression}${spec.encryption ? ', encrypted' : ''}`],
+    ...encryptionRows(spec.encryption),
     ['Retention', retentionText(retention)],
     ['Drill', drill ? `every ${drill.every}` : 'never'],
     ['Point in time', pointInTimeText(spec.pointInTime)],
     ['Alarm', alarm ? `no verified backup for ${alarm.noVerifiedBackupFor}` : 'none'],
+  ];
+}
+
+function encryptionRows(encryption: BackupPolicy['spec']['encryption']): string[][] {
+  if (!encryption) return [];
+  const older = encryption.olderKeys ?? [];
+  return [
+    ['Key', keyText(encryption.keyFrom)],
+    ...(older.length > 0 ? [['Older keys', older.map(keyText).join(', ')]] : []),
   ];
 }
 

@@ -1,6 +1,6 @@
 /** What to say of a policy when it is applied: what changed, and what is allowed but hardly meant. */
 import { durationText } from '../amounts.ts';
-import type { BackupPolicy } from '../../specs/backup.types.ts';
+import type { BackupPolicy, KeyFrom } from '../../specs/backup.types.ts';
 import { milliseconds } from '../../specs/duration.ts';
 import { runsBetween, scheduleTimes } from './schedule.ts';
 
@@ -28,6 +28,27 @@ function isMapping(value: unknown): value is Record<string, unknown> {
 function valueText(value: unknown): string {
   if (value === null || value === undefined) return 'none';
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** What may be lost from sight when a policy is changed: keys that older backups need. */
+export function changeNotes(before: BackupPolicy, after: BackupPolicy): string[] {
+  const places = ({ spec: { encryption } }: BackupPolicy): string[] =>
+    encryption ? [encryption.keyFrom, ...(encryption.olderKeys ?? [])].map(keyText) : [];
+  const kept = new Set(places(after));
+  return places(before)
+    .filter((place) => !kept.has(place))
+    .map(
+      (place) =>
+        `the key from ${place} is not named any more: what was encrypted with it cannot be restored, verified or drilled. Unless nothing was, or the key only moved, name its place in spec.encryption.olderKeys`,
+    );
+}
+
+/** Where a key is, in words. */
+export function keyText(place: KeyFrom): string {
+  if ('env' in place) return `variable ${place.env}`;
+  return 'file' in place
+    ? `file ${place.file}`
+    : `key ${place.secret.key} of Secret ${place.secret.namespace}/${place.secret.name}`;
 }
 
 /** Sentences on what a policy says that its author should hear before the night. */

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { BackupManifest } from '../../specs/manifest.ts';
 import { type Bytes, decompress, detectCompression } from '../../storage/compression.ts';
-import { decrypt, type EncryptionKey, isEncrypted, WrongKeyError } from '../../storage/encryption.ts';
+import { decrypt, isEncrypted, type ReadingKey, WrongKeyError } from '../../storage/encryption.ts';
 import type { GunzipOptions } from '../../storage/gunzip.ts';
 import { peek } from '../../storage/peek.ts';
 import type { Prelude } from '../archive/format.ts';
@@ -15,16 +15,17 @@ import { type ArchiveEvent, type NamespaceSummary, readArchive } from '../archiv
  */
 export async function* unwrapArchive(
   stored: Bytes,
-  key?: EncryptionKey,
+  key: ReadingKey = noKey,
   options: Pick<GunzipOptions, 'withoutSums'> = {},
 ): AsyncGenerator<Uint8Array> {
   const outer = await peek(stored, 8);
   let inner = outer;
-  if (isEncrypted(outer.start)) {
-    if (!key) throw new WrongKeyError('the archive is encrypted: a key is needed');
-    inner = await peek(decrypt(outer.whole, key), 8);
-  }
+  if (isEncrypted(outer.start)) inner = await peek(decrypt(outer.whole, key), 8);
   yield* decompress(inner.whole, detectCompression(inner.start), options);
+}
+
+function noKey(keyId: string): never {
+  throw new WrongKeyError(`encrypted with key ${keyId}, and no key is given`);
 }
 
 /** Passes bytes on and takes note of their hash and number. */
@@ -57,7 +58,7 @@ export interface ArchiveProof {
 }
 
 export interface ProofOptions {
-  key?: EncryptionKey | undefined;
+  key?: ReadingKey | undefined;
   signal?: AbortSignal | undefined;
   /** Uncompressed bytes checked so far. */
   onProgress?: (bytes: number) => void;
@@ -118,7 +119,7 @@ export async function proveStored(
   return { sha256, size, prelude: first.prelude, preludeSha256: first.sha256, namespaces, documents, bytes };
 }
 
-async function firstEvent(stored: Bytes, key: EncryptionKey | undefined): Promise<ArchiveEvent | undefined> {
+async function firstEvent(stored: Bytes, key: ReadingKey | undefined): Promise<ArchiveEvent | undefined> {
   for await (const event of readArchive(unwrapArchive(stored, key))) return event;
   return undefined;
 }

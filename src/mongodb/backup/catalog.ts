@@ -1,7 +1,7 @@
 // The catalog of backups is the manifests at the destination; there is no other. Beside them lie at most the notes of
 // runs under way, by which the next run clears up after one that was killed.
 import { type BackupManifest, parseManifest } from '../../specs/manifest.ts';
-import type { EncryptionKey } from '../../storage/encryption.ts';
+import type { ReadingKey } from '../../storage/encryption.ts';
 import { ObjectNotFoundError, readSmall, type Storage } from '../../storage/storage.ts';
 import { type ArchiveProof, BackupDamagedError, proveArchive } from './archive-file.ts';
 
@@ -81,7 +81,7 @@ export async function readManifest(storage: Storage, id: string): Promise<Backup
 }
 
 export interface VerifyOptions {
-  key?: EncryptionKey | undefined;
+  key?: ReadingKey | undefined;
   signal?: AbortSignal | undefined;
   /** Uncompressed bytes checked so far; the manifest's `bytes` is the whole. */
   onProgress?: (bytes: number) => void;

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { compareMoments, type Moment } from '../../domain/point-in-time/moment.ts';
 import type { SliceManifest } from '../../specs/slice.ts';
 import type { Bytes } from '../../storage/compression.ts';
-import type { EncryptionKey } from '../../storage/encryption.ts';
+import type { ReadingKey } from '../../storage/encryption.ts';
 import { hashed, unwrapArchive } from '../backup/archive-file.ts';
 import { BackupDamagedError } from '../backup/catalog.ts';
 import { documentsOf } from '../bson/raw.ts';
@@ -23,7 +23,7 @@ export type SliceFacts = Pick<SliceManifest, 'from' | 'to' | 'first' | 'last' | 
 export async function* readSlice(
   facts: SliceFacts,
   open: () => Promise<Bytes>,
-  key: EncryptionKey | undefined,
+  key: ReadingKey | undefined,
 ): AsyncGenerator<DocumentRun> {
   if (facts.data === null) return;
   const hash = createHash('sha256');

@@ -8,7 +8,7 @@ import type { MongoClient } from 'mongodb';
 import { type Moment, momentText } from '../../domain/point-in-time/moment.ts';
 import type { SliceManifest } from '../../specs/slice.ts';
 import type { Bytes } from '../../storage/compression.ts';
-import type { EncryptionKey } from '../../storage/encryption.ts';
+import type { ReadingKey } from '../../storage/encryption.ts';
 import { type OrderedDocument, parseExtendedJson, toExtendedJson } from '../bson/extended-json.ts';
 import { splitNamespace } from '../dump/oplog.ts';
 import { readSlice } from '../oplog/read.ts';
@@ -31,7 +31,7 @@ export interface RollForwardOptions {
   after: Moment;
   /** The moment that is wanted: entries at or before it are replayed. */
   until: Moment;
-  key?: EncryptionKey | undefined;
+  key?: ReadingKey | undefined;
   selection: RestoreSelection;
 }
 

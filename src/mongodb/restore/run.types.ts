@@ -1,7 +1,7 @@
 // What goes into a restore and what comes out of it.
 import type { BackupManifest } from '../../specs/manifest.ts';
 import type { Bytes } from '../../storage/compression.ts';
-import type { EncryptionKey } from '../../storage/encryption.ts';
+import type { ReadingKey } from '../../storage/encryption.ts';
 import type { ClusterTime } from '../dump/consistency.ts';
 import type { FailedDocument } from '../raw-write.ts';
 import type { RestoreItem, RestorePlan, RestoreSelection } from './plan.ts';
@@ -27,7 +27,7 @@ export interface RestoreSource extends RestoreSelection {
    * next is asked for.
    */
   open: (signal?: AbortSignal) => Promise<Bytes>;
-  key?: EncryptionKey | undefined;
+  key?: ReadingKey | undefined;
   /** When given, the archive must be the one that this manifest describes. */
   manifest?: BackupManifest | undefined;
   /** Carries what the archive holds forward to a later moment. Made for the same selection. */

@@ -71,6 +71,7 @@ async function story(run: BackupRun): Promise<void> {
     );
     run.lastVerified = found.lastVerified;
     lastDrill = found.lastDrill;
+    if (found.unread) run.problem(found.unread, Date.now());
     await take();
   };
   const onWait = () => run.enter('waiting', 'waits for another backup or restore of this source', Date.now());
