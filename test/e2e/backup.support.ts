@@ -35,12 +35,13 @@ export class BackupLab {
     this.directory = directory;
   }
 
-  /** `mongod`: further arguments of the server; `worker`: further variables of workers. */
+  /** `mongod`: further arguments of the server; `worker`: further variables of workers; `ui`: Temporal with its UI. */
   static async open({
     mongod = [] as string[],
     worker = {} as Record<string, string>,
+    ui = false,
   } = {}): Promise<BackupLab> {
-    const [temporal, mongo] = await Promise.all([TemporalServer.start(), Mongo.start(mongod)]);
+    const [temporal, mongo] = await Promise.all([TemporalServer.start({ ui }), Mongo.start(mongod)]);
     const client = await SlipwayClient.connect({ env: { TEMPORAL_ADDRESS: temporal.address } });
     await client.setup();
     const lab = new BackupLab(temporal, mongo, client, await mkdtemp(join(tmpdir(), 'slipway-backups-')));

@@ -117,6 +117,9 @@ describe('the page of a restore that waits', () => {
     const page = restoreDetails(restore.status());
     expect(page).toContain('{"plan":"plan-2","by":"YOUR NAME","why":"YOUR REASON"}');
     expect(page).toContain('about 2 documents');
+    expect(page).toMatch(
+      /\*\*Wanted from you:\*\* ann asks to replace \*\*.+\*\* on the server of variable MONGODB\\_URI by /,
+    );
     expect(page).toContain('A backup by policy shop is taken before.');
     const without = new RestoreRun({ ...input, backupBefore: null }, 'restore.shop-2', 'r', NOW);
     without.planned(planOf(2), NOW);

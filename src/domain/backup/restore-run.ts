@@ -10,6 +10,7 @@ import type {
 } from './restore.types.ts';
 import { bytesText, counted, durationText } from '../amounts.ts';
 import { fieldRefusal } from '../sent.ts';
+import { serverText } from './restore-view.ts';
 import type { TimelineEntry } from '../timeline.ts';
 
 const KEPT_FAILURES = 100;
@@ -109,6 +110,7 @@ export class RestoreRun {
       outcome: this.outcome,
       reason: this.reason,
       starter: this.input.starter,
+      into: serverText(this.input.target.uriFrom),
       plan: this.plan,
       approval: this.approval,
       deadline: this.#deadline === null ? null : iso(this.#deadline),

@@ -1,5 +1,7 @@
-/** How one namespace of a restore's plan reads. */
+/** How a restore's plan reads: what is asked for, and each namespace. */
+import type { UriFrom } from '../../specs/backup.types.ts';
 import { counted } from '../amounts.ts';
+import { clock, escapeMarkdown } from '../page.ts';
 import type { PlannedNamespace, RestoreStatus } from './restore.types.ts';
 
 /** Documents of the archive; of a time-series it holds buckets, which are fewer than the measurements that people count. */
@@ -10,6 +12,30 @@ export function plannedDocuments(
   if (kind === 'view') return '-';
   if (documents === null) return '?';
   return kind === 'timeseries' ? counted(documents, 'bucket') : String(documents);
+}
+
+const NAMED = 3;
+
+/** A server by where its address is kept. */
+export function serverText(uriFrom: UriFrom): string {
+  return 'env' in uriFrom
+    ? `the server of variable ${uriFrom.env}`
+    : `the server of Secret ${uriFrom.secret.namespace}/${uriFrom.secret.name}`;
+}
+
+/** What a restore asks people for: what goes, where, and how much of what was written is lost with it. */
+export function askedText({ starter, into, plan }: Pick<RestoreStatus, 'starter' | 'into' | 'plan'>): string {
+  if (!plan) return '';
+  const names = plan.namespaces.flatMap(({ to, replaces }) => (replaces === null ? [] : [to]));
+  const what =
+    plan.replaced <= NAMED
+      ? names.map((name) => `**${escapeMarkdown(name)}**`).join(', ')
+      : `**${plan.replaced} namespaces**, the first of the list below,`;
+  const by =
+    plan.at === null
+      ? `what ${escapeMarkdown(plan.archive)} holds. What is there now is gone then`
+      : `the data of ${clock(plan.at)} UTC. What was written there since is gone then`;
+  return `${escapeMarkdown(starter)} asks to replace ${what} on ${escapeMarkdown(into)} by ${by}.`;
 }
 
 /** Whether what is replaced can be had back. */

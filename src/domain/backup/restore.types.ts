@@ -119,6 +119,8 @@ export interface RestoreStatus {
   outcome: RestoreOutcome | null;
   reason: string | null;
   starter: string;
+  /** The server that it restores to, in words. */
+  into: string;
   plan: RestorePlan | null;
   approval: (RestoreApproval & { at: string }) | null;
   /** ISO time at which an approval that is waited for expires. */

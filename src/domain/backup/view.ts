@@ -3,7 +3,7 @@ import { bytesText, counted, durationText } from '../amounts.ts';
 import { clock, escapeMarkdown, facts, json, paragraphs, type Row, titledStory } from '../page.ts';
 import type { DrillStatus } from './drill.types.ts';
 import type { PlannedNamespace, RestorePhase, RestoreStatus } from './restore.types.ts';
-import { beforeText, plannedDocuments, plannedTarget } from './restore-view.ts';
+import { askedText, beforeText, plannedDocuments, plannedTarget } from './restore-view.ts';
 import type { BackupPhase, BackupStatus } from './types.ts';
 
 const SHOWN_ROWS = 20;
@@ -90,6 +90,9 @@ export function restoreDetails(status: RestoreStatus): string {
     planList(status),
     status.result &&
       `${status.result.documents} documents of ${counted(status.result.namespaces, 'namespace')} (${bytesText(status.result.bytes)}) in ${durationText(status.result.ms)}`,
+    status.outcome === 'restored' && status.backupBefore !== null
+      ? `**To undo it:** backup ${escapeMarkdown(status.backupBefore)} holds what was there before; restore it by its name.`
+      : null,
     titledStory(status.timeline),
   ]);
 }
@@ -98,7 +101,8 @@ function wanted(status: RestoreStatus): string | null {
   const { phase, plan, deadline } = status;
   if (phase !== 'awaiting-approval' || !plan) return null;
   return [
-    `**Wanted from you:** this restore replaces ${plan.replaced} of the namespaces below. ${beforeText(status)} More Actions › Send an Update › \`approve\` or \`reject\`, with:`,
+    `**Wanted from you:** ${askedText(status)} ${beforeText(status)}`,
+    '*More Actions* › *Send an Update* › `approve` or `reject`, with this as Data; R then shows what became of it:',
     json({ plan: plan.digest, by: 'YOUR NAME', why: 'YOUR REASON' }),
     deadline === null
       ? ''
