@@ -41,7 +41,7 @@ describe.runIf(possible)('a release on a real cluster', () => {
       '60s',
       /product-service of pod .*: (ErrImagePull|ImagePullBackOff)/,
     ],
-    ['a crash loop', 'v1.3.0', '60s', /product-service of pod .*: .*search synonyms are not readable/s],
+    ['a crash loop', 'v1.3.0', '5m', /product-service of pod .*: .*search synonyms are not readable/s],
     [
       'a version that never gets ready',
       'v1.4.0',
@@ -51,7 +51,7 @@ describe.runIf(possible)('a release on a real cluster', () => {
   ])("%s is rolled back with the container's own reason", async (_, tag, readyWithin, reason) => {
     const vessel = await yard.shared();
     const seen = vessel.observe();
-    const guards = { alerts: null, pods: { readyWithin, restarts: 0 }, deadline: '3m' };
+    const guards = { alerts: null, pods: { readyWithin, restarts: 0 }, deadline: '10m' };
     await vessel.launch(tag, [{ weight: 25 }, { bake: '60s' }], { guards });
     const end = await vessel.ends();
     expect(end.outcome).toBe('rolled-back');

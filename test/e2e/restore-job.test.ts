@@ -12,7 +12,7 @@ import type { BackupPolicy } from '../../src/specs/backup.types.ts';
 import { hashes } from './backup-engine.support.ts';
 import { JobLab, PASSWORD, type PolicyOptions } from './backup-job.support.ts';
 
-const WITHIN = { timeoutMs: 60_000, pauseMs: 50 };
+const WITHIN = { timeoutMs: 120_000, pauseMs: 50 };
 /** So little CPU that reading takes many seconds. */
 const SLOW = `      resources: { requests: { cpu: 10m }, limits: { cpu: 25m, memory: 512Mi } }`;
 const INTO = ['--into-env', 'MONGODB_URI'];

@@ -12,7 +12,7 @@ import type { Release, ReleaseBody, Step } from '../../../src/specs/release.type
 export const IMAGE = 'docker.io/ecommerce/product-service';
 export const NAME = 'product-service';
 const QUOTA = 'becalmed';
-const WITHIN = { timeoutMs: 120_000, pauseMs: 100 };
+const WITHIN = { timeoutMs: 240_000, pauseMs: 100 };
 
 export const gate = (name: string): Step => ({
   gate: { name, approvals: 1, expires: '10m', fourEyes: false },
@@ -124,8 +124,9 @@ export class Vessel {
         strategy: { canary: { steps } },
         guards: {
           alerts: { match: { severity: ['warning', 'critical'] } },
-          pods: { readyWithin: '60s', restarts: 0 },
-          deadline: '3m',
+          // Pods take their time on a busy machine.
+          pods: { readyWithin: '5m', restarts: 0 },
+          deadline: '10m',
         },
         after: { guard: '0s' },
         ...more,
