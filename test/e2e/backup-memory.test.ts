@@ -12,9 +12,11 @@ import {
   type Place,
   policyFor,
   thereAndBack,
+  thereAndBackInstead,
 } from './support/engine-memory.ts';
 
 const COLLECTIONS = 2_000;
+const MOST_COLLECTIONS = 10_000;
 
 let server: MongoServer;
 let directory: string;
@@ -79,4 +81,26 @@ describe('the process that dumps and restores stays under 200 MB', () => {
     await thereAndBack(at('gzip'), 'many');
     await db.dropDatabase();
   });
+
+  // Filling a server with so many and emptying it again takes minutes.
+  test.runIf(process.env['SLIPWAY_SLOW_TESTS'])(
+    `with ${MOST_COLLECTIONS} collections`,
+    async () => {
+      const db = server.client.db('most');
+      let next = 0;
+      const filling = async () => {
+        for (let at = next++; at < MOST_COLLECTIONS; at = next++) {
+          // Clustered, which is one file instead of two: more than 20,000 are too many for many a machine.
+          const collection = await db.createCollection<{ _id: number }>(`c${at}`, {
+            clusteredIndex: { key: { _id: 1 }, unique: true },
+          });
+          const documents = [1, 2, 3].map((_id) => ({ _id, at, text: 'x'.repeat(200) }));
+          await collection.insertMany(documents, { writeConcern: { w: 1 } });
+        }
+      };
+      await Promise.all(Array.from({ length: 8 }, filling));
+      await thereAndBackInstead(at('gzip'), 'most');
+    },
+    900_000,
+  );
 });
