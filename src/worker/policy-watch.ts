@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BackupMetrics, PolicyFacts } from '../activities/backup/metrics.ts';
 import type { Survey } from '../activities/backup/survey.ts';
-import type { DescribedPolicy } from '../client/backup/policies.ts';
+import { type DescribedPolicy, ForeignSchedule } from '../client/backup/policies.ts';
 import { messageOf } from '../client/connection.ts';
 import { SlipwayClient, SlipwayError } from '../client.ts';
 import type { Logger } from '../observability/logging.ts';
@@ -33,10 +33,17 @@ interface Watch {
   signal: AbortSignal;
 }
 
+/** A policy that is applied, and when its destination is to be looked at next, on the clock of this process. */
+interface Applied {
+  policy: BackupPolicy;
+  due: number;
+  underWay: boolean;
+}
+
 /** Runs until the signal is aborted. Never throws: what goes wrong is logged, once for each reason. */
 export async function watchPolicies(watch: Watch): Promise<void> {
   const { client, signal } = watch;
-  const applied = new Map<string, BackupPolicy>();
+  const applied = new Map<string, Applied>();
   try {
     // Temporal may be away while a destination answers, and the other way round.
     await Promise.all([readAgainAndAgain(watch, applied), surveyAgainAndAgain(watch, applied)]);
@@ -47,7 +54,7 @@ export async function watchPolicies(watch: Watch): Promise<void> {
   }
 }
 
-async function readAgainAndAgain(watch: Watch, applied: Map<string, BackupPolicy>): Promise<void> {
+async function readAgainAndAgain(watch: Watch, applied: Map<string, Applied>): Promise<void> {
   const { signal } = watch;
   const said = sayer(watch);
   while (!signal.aborted) {
@@ -56,7 +63,7 @@ async function readAgainAndAgain(watch: Watch, applied: Map<string, BackupPolicy
   }
 }
 
-async function read({ client, metrics }: Watch, applied: Map<string, BackupPolicy>): Promise<void> {
+async function read({ client, metrics }: Watch, applied: Map<string, Applied>): Promise<void> {
   const { backups } = client;
   const facts = new Map<string, PolicyFacts>();
   const policies = new Map<string, BackupPolicy>();
@@ -68,12 +75,17 @@ async function read({ client, metrics }: Watch, applied: Map<string, BackupPolic
   }
   metrics.applied(facts, await backups.deleted(), Date.now());
   for (const name of applied.keys()) if (!policies.has(name)) applied.delete(name);
-  for (const [name, policy] of policies) applied.set(name, policy);
+  for (const [name, policy] of policies) {
+    const same = JSON.stringify(applied.get(name)?.policy) === JSON.stringify(policy);
+    // One that is new or another is looked at anew, whatever is under way for the one before.
+    if (!same) applied.set(name, { policy, due: 0, underWay: false });
+  }
 }
 
 /** Deleted a moment ago, or a Schedule of another's making under such a name. */
 function unlessNoPolicy(error: unknown): null {
-  if (error instanceof SlipwayError && (error.code === 'no-policy' || error.code === 'failed')) return null;
+  if (error instanceof ForeignSchedule) return null;
+  if (error instanceof SlipwayError && error.code === 'no-policy') return null;
   throw error;
 }
 
@@ -87,22 +99,20 @@ function factsOf({ policy, createdAt, paused }: DescribedPolicy): PolicyFacts {
   };
 }
 
-async function surveyAgainAndAgain(watch: Watch, applied: ReadonlyMap<string, BackupPolicy>): Promise<void> {
+async function surveyAgainAndAgain(watch: Watch, applied: ReadonlyMap<string, Applied>): Promise<void> {
   const { signal, metrics } = watch;
   const said = sayer(watch);
-  const due = new Map<string, number>();
-  const pending = new Set<string>();
   while (!signal.aborted) {
-    for (const [name, policy] of applied) {
+    for (const [name, each] of applied) {
       if (signal.aborted) return;
-      if (pending.has(name) || (due.get(name) ?? 0) > performance.now()) continue;
-      pending.add(name);
+      if (each.underWay || each.due > performance.now()) continue;
+      each.underWay = true;
       const looking = said('the backups of a policy cannot be read', name, async () => {
-        const found = await look(watch, policy);
-        if (found) metrics.surveyed(name, found);
+        const found = await look(watch, each.policy);
+        if (found && applied.get(name) === each) metrics.surveyed(name, found);
       }).then((good) => {
-        pending.delete(name);
-        due.set(name, performance.now() + (good ? SURVEY_EVERY_MS : RETRY_EVERY_MS));
+        each.underWay = false;
+        each.due = performance.now() + (good ? SURVEY_EVERY_MS : RETRY_EVERY_MS);
       });
       const enough = new AbortController();
       const patience = delay(SURVEY_MS, undefined, { signal: AbortSignal.any([signal, enough.signal]) });

@@ -38,6 +38,9 @@ export interface DescribedPolicy extends ListedPolicy {
   nextRuns: string[];
 }
 
+/** A Schedule of such a name that holds no policy. */
+export class ForeignSchedule extends SlipwayError {}
+
 export type Applied = 'created' | 'updated' | 'unchanged';
 
 /** Makes the Schedule what the policy says. A paused one stays paused. */
@@ -125,7 +128,7 @@ function describedOf(name: string, found: ScheduleDescription): DescribedPolicy 
   const { info } = found;
   const [input] = (found.action.args ?? []) as [BackupInput?];
   if (!input?.policy)
-    throw new SlipwayError('failed', `schedule ${found.scheduleId} was not made by slipway backup apply`);
+    throw new ForeignSchedule('failed', `schedule ${found.scheduleId} was not made by slipway backup apply`);
   return {
     ...listedOf(name, found),
     policy: input.policy,
