@@ -22,7 +22,7 @@ export default defineConfig({
   test: {
     projects: [
       project('unit'),
-      project('workflows', { testTimeout: 60_000, hookTimeout: 120_000, fileParallelism: false }),
+      project('workflows', { testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false }),
       project('replay', { testTimeout: 60_000 }),
       project('lab', { include: ['test/e2e/lab*.test.ts'], fileParallelism: false, ...LONG }),
       project('e2e', { exclude: ['test/e2e/lab*.test.ts'], maxWorkers: 2, ...LONG }),
