@@ -57,7 +57,8 @@ export class Delivery {
   async #deliverAll(alerts: readonly AlertNotice[], deadline: Deadline): Promise<DeliveryResult> {
     const { signals, unmatched } = await this.#plan(alerts);
     const results = await Promise.allSettled(
-      signals.map((signal) =>
+      // Each time in another order: what one request did not come to in its time is not always what the next does not.
+      shuffled(signals).map((signal) =>
         this.#slots.use(async () => {
           // A request that was given up must not go on working through its list.
           if (deadline.passed) throw new DeliveryTimeout();
@@ -108,6 +109,13 @@ export class Delivery {
     const releases = await this.#client.runningReleases({ namespace });
     return releases.map(({ workload }) => ({ namespace, name: workload }));
   }
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
 }
 
 /** At most so many at once; the others wait in order. */

@@ -356,4 +356,24 @@ describe('delivery', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(calls).toBe(2);
   });
+
+  test('of a request that always takes too long every alert is told by one repeat or another', async () => {
+    const told = new Set<string>();
+    let quick = 0;
+    const slow: (() => void)[] = [];
+    const signalAlert = ({ name }: { name: string }): Promise<boolean> => {
+      if (--quick < 0) return new Promise((resolve) => slow.push(() => resolve(false)));
+      told.add(name);
+      return Promise.resolve(true);
+    };
+    const delivery = new Delivery({ ...nothing, signalAlert }, { ...options, withinMs: 5 });
+    const alerts = Array.from({ length: 12 }, (_, i) => notice({ namespace: 'a', app: `b${i}` }));
+    for (let repeats = 0; repeats < 500 && told.size < alerts.length; repeats++) {
+      quick = 4;
+      await expect(delivery.deliver(alerts)).rejects.toBeInstanceOf(DeliveryTimeout);
+      for (const end of slow.splice(0)) end();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(told.size).toBe(alerts.length);
+  });
 });
