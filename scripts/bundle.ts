@@ -63,11 +63,16 @@ function separate(entry: string, output: string): Plugin {
 }
 
 /** What is started often, with what it needs of its packages inside: one file is read faster than five hundred. */
-async function bundleWhole(name: 'cli' | 'engine', external: string[], outdir = dist): Promise<Metafile> {
+async function bundleWhole(
+  name: 'cli' | 'engine',
+  external: string[],
+  outdir = dist,
+  beside: { in: string; out: string }[] = [],
+): Promise<Metafile> {
   const { metafile } = await build({
     ...common,
     outdir,
-    entryPoints: [source(`${name}.ts`)],
+    entryPoints: [{ in: source(`${name}.ts`), out: name }, ...beside],
     // What is imported when it is needed stays a file of its own.
     splitting: true,
     // Not the identifiers: errors and Temporal's serialisers know classes by their names.
@@ -78,6 +83,12 @@ async function bundleWhole(name: 'cli' | 'engine', external: string[], outdir = 
     external,
   });
   return metafile;
+}
+
+/** The code of its thread lies beside the chunks, one of which starts it. */
+function bundleEngine(outdir?: string): Promise<Metafile> {
+  const thread = { in: source('storage/hash-thread.ts'), out: 'engine/hash-thread' };
+  return bundleWhole('engine', DRIVER_EXTRAS, outdir, [thread]);
 }
 
 /** What serves keeps its packages outside: some are native, and all must share one copy of Temporal's context. */
@@ -108,7 +119,7 @@ async function bundleAll(): Promise<void> {
   rmSync(dist, { recursive: true, force: true });
   const bundles = await Promise.all([
     bundleWhole('cli', ['@temporalio/worker', '@temporalio/core-bridge']),
-    bundleWhole('engine', DRIVER_EXTRAS),
+    bundleEngine(),
     ...SERVERS.filter(exists).map(bundleServer),
   ]);
   for (const { outputs } of bundles) {
@@ -126,5 +137,5 @@ function exists(name: string): boolean {
 }
 
 const [part, folder] = process.argv.slice(2);
-if (part === 'engine' && folder !== undefined) await bundleWhole('engine', DRIVER_EXTRAS, resolve(folder));
+if (part === 'engine' && folder !== undefined) await bundleEngine(resolve(folder));
 else await bundleAll();

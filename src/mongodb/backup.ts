@@ -3,13 +3,13 @@
  * and proves it; then gives it its name and writes its manifest. Whatever dies on the way, a backup without a proof
  * never has a manifest, and what has no manifest is no backup.
  */
-import { createHash } from 'node:crypto';
 import type { MongoClient } from 'mongodb';
 import { backupId } from '../specs/manifest-fields.ts';
 import type { BackupManifest } from '../specs/manifest.ts';
 import { streamOf } from '../storage/channel.ts';
 import { type Bytes, compress, type Compression, compressionSuffix } from '../storage/compression.ts';
 import { encrypt, type EncryptionKey } from '../storage/encryption.ts';
+import { type Hasher, hashOnTheSpot } from '../storage/hashing.ts';
 import {
   ObjectExistsError,
   ObjectNotFoundError,
@@ -47,6 +47,8 @@ export interface BackupOptions extends Omit<DumpOptions, 'onProgress'> {
   compression: Compression;
   level?: number | undefined;
   key?: EncryptionKey | undefined;
+  /** Default: where the stream is. */
+  hasher?: Hasher | undefined;
   onProgress?: (progress: BackupProgress) => void;
   /** For tests. */
   now?: () => Date;
@@ -171,7 +173,7 @@ class BackupRun {
   }
 
   async #storeOnce(consistency: NonNullable<DumpOptions['consistency']>): Promise<Stored> {
-    const { compression, level, key, signal } = this.#options;
+    const { compression, level, key, signal, hasher = hashOnTheSpot } = this.#options;
     const dumpOptions = this.#options as Omit<BackupOptions, 'onProgress'>;
     let result: DumpResult | undefined;
     const plain = streamOf(
@@ -183,12 +185,12 @@ class BackupRun {
     );
     const packed = compress(plain, compression, { level });
     const sealed: Bytes = key ? encrypt(packed, key) : packed;
-    const hash = createHash('sha256');
+    const hash = hasher.start(signal);
     this.#progress.storedBytes = 0;
     const noted = hashed(sealed, hash, (bytes) => (this.#progress.storedBytes += bytes));
     const staged = await this.#storage.stage(this.#note.archive, noted, { signal });
     if (!result) throw new Error('the storage stopped reading before the dump ended');
-    return { staged, result, sha256: hash.digest('hex'), storedAt: this.#now() };
+    return { staged, result, sha256: await hash.digest(), storedAt: this.#now() };
   }
 
   async #prove({ staged, result, sha256, storedAt }: Stored): Promise<BackupManifest> {
@@ -196,6 +198,7 @@ class BackupRun {
     const proof = await proveArchive(await staged.read(signal), {
       key,
       signal,
+      hasher: this.#options.hasher,
       onProgress: (verifiedBytes) => this.#report({ phase: 'verify', verifiedBytes }),
     });
     const { server, consistency, namespaces, documents, bytes, warnings, preludeSha256 } = result;

@@ -8,6 +8,7 @@ import { type BackupProgress, createBackup } from '../../mongodb/backup.ts';
 import { connectToOneServer } from '../../mongodb/connect.ts';
 import { sweepRuns } from '../../mongodb/backup/catalog.ts';
 import { listCollections } from '../../mongodb/dump/listing.ts';
+import { HashingThread } from '../../storage/hashing.ts';
 import type { Throttle } from '../../mongodb/throttle.ts';
 import { summaryOf } from '../../backups/verified.ts';
 import type { Report } from './context.ts';
@@ -31,6 +32,7 @@ export async function takeBackup(
   throttle.megabytesPerSecond = limit?.mbPerSecond;
   const key = await resolveKey(policy, from);
   const storage = await openStorage(destination, from);
+  const hasher = new HashingThread(); // is there by the time that the server has been asked what it holds
   try {
     const manifest = await withMongo(
       source.uriFrom,
@@ -43,6 +45,7 @@ export async function takeBackup(
           id,
           compression,
           key,
+          hasher,
           throttle,
           signal,
           toolVersion: `slipway ${from.version}`,
@@ -56,7 +59,7 @@ export async function takeBackup(
     );
     return summaryOf(manifest, storage.location);
   } finally {
-    await storage.close();
+    await Promise.all([storage.close(), hasher.close()]);
   }
 }
 

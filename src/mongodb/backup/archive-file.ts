@@ -1,9 +1,10 @@
 // From stored bytes to archive events, and the proof that an archive is whole.
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { BackupManifest } from '../../specs/manifest.ts';
 import { type Bytes, decompress, detectCompression } from '../../storage/compression.ts';
 import { decrypt, isEncrypted, type ReadingKey, WrongKeyError } from '../../storage/encryption.ts';
 import type { GunzipOptions } from '../../storage/gunzip.ts';
+import { type Hasher, hashOnTheSpot, type StreamHash } from '../../storage/hashing.ts';
 import { peek } from '../../storage/peek.ts';
 import type { Prelude } from '../archive/format.ts';
 import { type ArchiveEvent, type NamespaceSummary, readArchive } from '../archive/reader.ts';
@@ -31,11 +32,12 @@ function noKey(keyId: string): never {
 /** Passes bytes on and takes note of their hash and number. */
 export async function* hashed(
   source: Bytes,
-  hash: Hash,
+  hash: StreamHash,
   count: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
-    hash.update(chunk);
+    const taken = hash.update(chunk);
+    if (taken) await taken;
     count(chunk.length);
     yield chunk;
   }
@@ -60,6 +62,7 @@ export interface ArchiveProof {
 export interface ProofOptions {
   key?: ReadingKey | undefined;
   signal?: AbortSignal | undefined;
+  hasher?: Hasher | undefined;
   /** Uncompressed bytes checked so far. */
   onProgress?: (bytes: number) => void;
 }
@@ -71,9 +74,9 @@ export interface ProofOptions {
  */
 export async function proveArchive(
   stored: Bytes,
-  { key, signal, onProgress }: ProofOptions = {},
+  { key, signal, hasher = hashOnTheSpot, onProgress }: ProofOptions = {},
 ): Promise<ArchiveProof> {
-  const hash = createHash('sha256');
+  const hash = hasher.start(signal);
   let size = 0;
   const counted = hashed(stored, hash, (bytes) => (size += bytes));
   const proof = { documents: 0, bytes: 0, namespaces: [] as NamespaceSummary[] };
@@ -88,7 +91,8 @@ export async function proveArchive(
     } else if (event.summary) proof.namespaces.push(event.summary);
   }
   if (!first) throw new Error('an archive without a prelude'); // the reader has refused such a file
-  return { ...proof, sha256: hash.digest('hex'), size, prelude: first.prelude, preludeSha256: first.sha256 };
+  const sha256 = await hash.digest();
+  return { ...proof, sha256, size, prelude: first.prelude, preludeSha256: first.sha256 };
 }
 
 /**

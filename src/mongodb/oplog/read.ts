@@ -1,9 +1,9 @@
 // Reading a stored slice back: what it says of itself must be what it holds, to the last byte.
-import { createHash } from 'node:crypto';
 import { compareMoments, type Moment } from '../../domain/point-in-time/moment.ts';
 import type { SliceManifest } from '../../specs/slice.ts';
 import type { Bytes } from '../../storage/compression.ts';
 import type { ReadingKey } from '../../storage/encryption.ts';
+import { hashOnTheSpot } from '../../storage/hashing.ts';
 import { hashed, unwrapArchive } from '../backup/archive-file.ts';
 import { BackupDamagedError } from '../backup/catalog.ts';
 import { documentsOf } from '../bson/raw.ts';
@@ -26,7 +26,7 @@ export async function* readSlice(
   key: ReadingKey | undefined,
 ): AsyncGenerator<DocumentRun> {
   if (facts.data === null) return;
-  const hash = createHash('sha256');
+  const hash = hashOnTheSpot.start();
   let size = 0;
   const stored = hashed(await open(), hash, (bytes) => (size += bytes));
   const check = new OrderCheck(facts);
@@ -38,7 +38,7 @@ export async function* readSlice(
   }
   check.end();
   if (size !== facts.data.size) damaged(`it has ${size} bytes instead of ${facts.data.size}`);
-  if (hash.digest('hex') !== facts.data.sha256)
+  if ((await hash.digest()) !== facts.data.sha256)
     damaged('its SHA-256 is not the one noted when it was stored');
   if (held) yield held;
 }

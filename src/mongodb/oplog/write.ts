@@ -2,12 +2,13 @@
  * Stores the next slice of the oplog: from the last entry of the slice before to the newest one that a majority has. The
  * slices at the destination are the only memory, so a killed attempt leaves neither a hole nor an entry twice.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { MongoClient } from 'mongodb';
 import { compareMoments, type Moment } from '../../domain/point-in-time/moment.ts';
 import type { SliceManifest } from '../../specs/slice.ts';
 import { type Bytes, compress, type Compression } from '../../storage/compression.ts';
 import { encrypt, type EncryptionKey } from '../../storage/encryption.ts';
+import { hashOnTheSpot } from '../../storage/hashing.ts';
 import { type StagedObject, type Storage, StorageError } from '../../storage/storage.ts';
 import { hashed } from '../backup/archive-file.ts';
 import { documentsOf, field } from '../bson/raw.ts';
@@ -224,11 +225,11 @@ class SliceRun {
   async #store(name: string, plain: Bytes): Promise<[StagedObject, Stored]> {
     const { compression, key, signal } = this.#options;
     const packed = compress(plain, compression);
-    const hash = createHash('sha256');
+    const hash = hashOnTheSpot.start();
     const sealed = hashed(key ? encrypt(packed, key) : packed, hash, () => undefined);
     const staged = await this.#storage.stage(name, sealed, { signal });
     const encryption = key ? { encryption: { keyId: key.id } } : {};
-    return [staged, { name, size: staged.size, sha256: hash.digest('hex'), compression, ...encryption }];
+    return [staged, { name, size: staged.size, sha256: await hash.digest(), compression, ...encryption }];
   }
 
   #manifest(data: Stored | null): SliceManifest {
