@@ -18,13 +18,13 @@ const firstPosition = 2 ** 31 - ringBytes;
 
 class Ring {
   protected readonly numbers: Int32Array;
-  protected readonly bytes: Uint8Array;
+  protected readonly bytes: Buffer;
   protected readonly answer: Uint8Array;
 
   constructor(memory: SharedArrayBuffer) {
     this.numbers = new Int32Array(memory, 0, numbers);
     this.answer = new Uint8Array(memory, answerAt, answerBytes);
-    this.bytes = new Uint8Array(memory, bytesAt, ringBytes);
+    this.bytes = Buffer.from(memory, bytesAt, ringBytes);
   }
 
   protected get(which: keyof typeof number): number {
@@ -40,7 +40,7 @@ class Ring {
   }
 }
 
-/** The other thread is woken for so many bytes, not for each small piece. */
+/** The other thread is woken for so many bytes, neither for each small piece nor for a whole chunk, which comes in pieces. */
 const worthWaking = 256 << 10;
 
 /** The end that is filled. Calls must not overlap. */
@@ -58,16 +58,21 @@ export class RingSource extends Ring {
 
   /** Copies in as much of `chunk` as there is room for, and says how much that was. */
   fill(chunk: Uint8Array): number {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     const room = ringBytes - ((this.#filled - this.get('taken')) | 0);
-    const length = Math.min(room, chunk.length);
-    const at = this.#filled & (ringBytes - 1);
-    const first = Math.min(length, ringBytes - at);
-    this.bytes.set(chunk.subarray(0, first), at);
-    if (length > first) this.bytes.set(chunk.subarray(first, length), 0);
-    this.#filled = (this.#filled + length) | 0;
-    this.#unpublished += length;
-    if (this.#unpublished >= worthWaking || length < chunk.length) this.#publish();
-    return length;
+    const end = Math.min(room, bytes.length);
+    for (let from = 0; from < end; ) {
+      const at = this.#filled & (ringBytes - 1);
+      const length = Math.min(end - from, worthWaking, ringBytes - at);
+      // Not the whole of it at once, which Node does by `set`, and that goes byte by byte where memory is shared.
+      bytes.copy(this.bytes, at, from, from + length);
+      from += length;
+      this.#filled = (this.#filled + length) | 0;
+      this.#unpublished += length;
+      if (this.#unpublished >= worthWaking) this.#publish();
+    }
+    if (end < bytes.length) this.#publish();
+    return end;
   }
 
   /** Resolves when there is room, at once when there is some. */

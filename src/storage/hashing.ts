@@ -19,10 +19,20 @@ export interface StreamHash {
 export interface Hasher {
   /** What a stream before has left unfinished is dropped. */
   start(signal?: AbortSignal): StreamHash;
+  close(): Promise<void>;
 }
 
 /** Hashes where it is called. */
-export const hashOnTheSpot: Hasher = { start: () => new SpotHash() };
+export const hashOnTheSpot: Hasher = { start: () => new SpotHash(), close: () => Promise.resolve() };
+
+/** Hashes in a thread of its own; where the system has none to give, on the spot. It must be closed. */
+export function hashAside(code?: URL): Hasher {
+  try {
+    return new HashingThread(code);
+  } catch {
+    return hashOnTheSpot;
+  }
+}
 
 class SpotHash implements StreamHash {
   readonly #hash: Hash = createHash('sha256');
@@ -39,7 +49,7 @@ class SpotHash implements StreamHash {
 /** It holds little; the default would be half of the memory of the machine. */
 const resourceLimits = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
-/** A thread that hashes; when it fails, so do its streams. It must be closed. */
+/** A thread that hashes; when it fails, so do its streams. */
 export class HashingThread implements Hasher {
   readonly #ring: RingSource;
   readonly #worker: Worker;

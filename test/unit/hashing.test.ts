@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 import { ringBytes } from '../../src/storage/hash-ring.ts';
-import { type Hasher, HashingThread, hashOnTheSpot } from '../../src/storage/hashing.ts';
+import { hashAside, type Hasher, HashingThread, hashOnTheSpot } from '../../src/storage/hashing.ts';
 
 const threads: HashingThread[] = [];
 afterEach(async () => {
@@ -117,7 +117,9 @@ describe('a thread that hashes', () => {
   });
 });
 
-test('hashing on the spot gives the same', async () => {
+test('where no thread is to be had, hashing on the spot gives the same', async () => {
+  const hasher = hashAside(new URL('http://127.0.0.1/no-thread-begins-here.mjs'));
+  expect(hasher).toBe(hashOnTheSpot);
   const chunks = [noise, noise.subarray(7, 1000)];
-  expect(await hashOf(hashOnTheSpot, chunks)).toBe(expected(chunks));
+  expect(await hashOf(hasher, chunks)).toBe(expected(chunks));
 });

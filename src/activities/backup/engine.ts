@@ -11,12 +11,25 @@ import type { EngineJob, FromEngine, ToEngine } from './engine.types.ts';
 import { withoutCredentials } from './failure.ts';
 
 /**
- * Buffers of a megabyte come and go by the thousand. Large ones go back to the system at once instead of staying in a heap
- * with holes, one arena has fewer holes than eight, and the engine collects garbage by what its buffers hold. The heap
- * itself is small: helper threads and marking in small steps, begun anew with every few buffers, cost more than they save.
+ * Buffers of a megabyte come and go by the thousand. Those of a batch stay in a heap that keeps some megabytes, because memory
+ * that is new from the system costs more than what is done with it; larger ones go back at once instead of leaving holes, one
+ * arena has fewer holes than eight, and the engine collects garbage by what its buffers hold. V8's heap is small: helper
+ * threads and marking in small steps, begun anew with every few buffers, cost more than they save. So does its last compiler:
+ * the inner loops are WebAssembly, and what it takes for the rest is a tenth of a dump's CPU and 20 MB.
  */
-const FLAGS = ['--max-semi-space-size=1', '--single-threaded-gc', '--no-incremental-marking', '--expose-gc'];
-const MEMORY_ENV = { MALLOC_MMAP_THRESHOLD_: String(1 << 20), MALLOC_ARENA_MAX: '1' };
+const FLAGS = [
+  '--max-semi-space-size=1',
+  '--single-threaded-gc',
+  '--no-incremental-marking',
+  '--expose-gc',
+  '--no-turbofan',
+];
+const MEMORY_ENV = {
+  MALLOC_MMAP_THRESHOLD_: String(2 << 20),
+  MALLOC_TRIM_THRESHOLD_: String(4 << 20),
+  MALLOC_TOP_PAD_: String(1 << 20),
+  MALLOC_ARENA_MAX: '1',
+};
 
 /** An engine ends itself when it has answered; what has not gone by then is killed. */
 const ANSWERED_GRACE_MS = 2_000;

@@ -8,7 +8,7 @@ import { type BackupProgress, createBackup } from '../../mongodb/backup.ts';
 import { connectToOneServer } from '../../mongodb/connect.ts';
 import { sweepRuns } from '../../mongodb/backup/catalog.ts';
 import { listCollections } from '../../mongodb/dump/listing.ts';
-import { HashingThread } from '../../storage/hashing.ts';
+import { hashAside, hashOnTheSpot } from '../../storage/hashing.ts';
 import type { Throttle } from '../../mongodb/throttle.ts';
 import { summaryOf } from '../../backups/verified.ts';
 import type { Report } from './context.ts';
@@ -32,7 +32,8 @@ export async function takeBackup(
   throttle.megabytesPerSecond = limit?.mbPerSecond;
   const key = await resolveKey(policy, from);
   const storage = await openStorage(destination, from);
-  const hasher = new HashingThread(); // is there by the time that the server has been asked what it holds
+  // Compressing is so much more work that a thread for what comes out of it would only cost memory.
+  const hasher = compression === 'none' ? hashAside() : hashOnTheSpot;
   try {
     const manifest = await withMongo(
       source.uriFrom,
