@@ -64,11 +64,20 @@ async function atRest({ server: pid }: Place, server: MongoServer): Promise<void
   }
 }
 
+/** What the restores between two dumps pushed out of the server's cache would be read from disk by the first of them alone. */
+async function inCache({ place, server }: Stage): Promise<void> {
+  const bytes = { $sum: { $bsonSize: '$$ROOT' } };
+  for (const collection of await server.client.db('bench').collections())
+    await collection.aggregate([{ $group: { _id: null, bytes } }]).toArray();
+  await atRest(place, server);
+}
+
 /** One mongodump to a file, where there is one to compare with. */
-async function theirDump({ place, folder, server }: Stage, into: Row[], flags: string[]): Promise<void> {
+async function theirDump(stage: Stage, into: Row[], flags: string[]): Promise<void> {
+  const { place, folder } = stage;
   const mongodump = programOnPath('mongodump', 'MONGODUMP');
   if (!mongodump) return;
-  await atRest(place, server);
+  await inCache(stage);
   const archive = join(folder, 'theirs');
   const args = ['--quiet', `--uri=${place.uri}`, '--db=bench', `--archive=${archive}`, ...flags];
   const row = await measure(['mongodump', ...flags].join(' '), place.server, mongodump, args);
@@ -76,9 +85,9 @@ async function theirDump({ place, folder, server }: Stage, into: Row[], flags: s
   await rm(archive);
 }
 
-async function ourDump({ place, server }: Stage, compression: string, number: number) {
-  await atRest(place, server);
-  return await backup(place, policyFor(place, compression), number);
+async function ourDump(stage: Stage, compression: string, number: number) {
+  await inCache(stage);
+  return await backup(stage.place, policyFor(stage.place, compression), number);
 }
 
 async function plainRound(stage: Stage, into: Row[], number: number): Promise<void> {
