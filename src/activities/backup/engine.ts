@@ -14,16 +14,11 @@ import { withoutCredentials } from './failure.ts';
  * Buffers of a megabyte come and go by the thousand. Those of a batch stay in a heap that keeps some megabytes, because memory
  * that is new from the system costs more than what is done with it; larger ones go back at once instead of leaving holes, one
  * arena has fewer holes than eight, and the engine collects garbage by what its buffers hold. V8's heap is small: helper
- * threads and marking in small steps, begun anew with every few buffers, cost more than they save. So does its last compiler:
- * the inner loops are WebAssembly, and what it takes for the rest is a tenth of a dump's CPU and 20 MB.
+ * threads and marking in small steps, begun anew with every few buffers, cost more than they save.
  */
-const FLAGS = [
-  '--max-semi-space-size=1',
-  '--single-threaded-gc',
-  '--no-incremental-marking',
-  '--expose-gc',
-  '--no-turbofan',
-];
+const FLAGS = ['--max-semi-space-size=1', '--single-threaded-gc', '--no-incremental-marking', '--expose-gc'];
+/** A dump's inner loops are WebAssembly: what V8's last compiler takes for the rest is a tenth of its CPU, and 20 MB. */
+const DUMP_FLAGS = [...FLAGS, '--no-turbofan'];
 const MEMORY_ENV = {
   MALLOC_MMAP_THRESHOLD_: String(2 << 20),
   MALLOC_TRIM_THRESHOLD_: String(4 << 20),
@@ -57,7 +52,7 @@ export interface EngineRun {
 export async function runEngine<T>(run: EngineRun, from: EngineSetting): Promise<T> {
   run.signal.throwIfAborted();
   const child = fork(from.engine, [], {
-    execArgv: FLAGS,
+    execArgv: run.job === 'takeBackup' ? DUMP_FLAGS : FLAGS,
     env: { ...from.env, ...MEMORY_ENV },
     // JSON would be slower and lose what is not JSON.
     serialization: 'advanced',
