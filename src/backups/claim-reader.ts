@@ -165,6 +165,7 @@ async function untilRunning(
     if (pod?.metadata.uid !== uid) throw lost(`pod ${namespace}/${name} was deleted before it ran`);
     const sight = podSight(pod, client.now(), PLACED_WITHIN_MS);
     if (sight.state === 'running') return;
+    if (sight.state === 'taken') throw lost(sight.reason);
     if (sight.state === 'failed')
       throw new JobFailedError('failed', `reading the claim: ${sight.reason}${because}`);
     onWait(`${sight.note}${because}`);

@@ -1,21 +1,30 @@
 /** Names that only Temporal knows, for completion: releases, policies, and what is under way. */
 import type { Command } from 'commander';
 import type { SlipwayClient } from '../client.ts';
+import { bytesText, counted } from '../domain/amounts.ts';
 import type { Session } from './session.ts';
 
 /** A shell that waits for its Tab waits for nothing else. */
 const NAMES_WITHIN_MS = 1_000;
 const MOST_NAMES = 100;
+/** Each is read by itself. */
+const MOST_BACKUPS = 15;
 
 export interface Candidate {
   value: string;
   description: string;
 }
 
-/** What to ask Temporal for; `namespace` is that of the command line. */
-type Names = (client: SlipwayClient, namespace: string | undefined) => Promise<Candidate[]>;
+/** What the command line says already. */
+interface Typed {
+  namespace: string | undefined;
+  policy: string | undefined;
+}
 
-const releases: Names = async (client, namespace) => {
+/** What to ask Temporal for. */
+type Names = (client: SlipwayClient, typed: Typed) => Promise<Candidate[]>;
+
+const releases: Names = async (client, { namespace }) => {
   const found = await client.list({ limit: MOST_NAMES, ...(namespace === undefined ? {} : { namespace }) });
   return found.map((each) => ({
     value: namespace === undefined ? `${each.namespace}/${each.workload}` : each.workload,
@@ -28,6 +37,16 @@ const policies: Names = async (client) => {
   return found.map(({ name, paused, next }) => ({
     value: name,
     description: paused ? 'paused' : `next run ${next ?? 'never'}`,
+  }));
+};
+
+/** Temporal answers at once; the destination itself may be a claim that only a pod can look at. */
+const backups: Names = async (client, { policy }) => {
+  if (policy === undefined) return [];
+  const found = await client.backups.taken(policy, MOST_BACKUPS);
+  return found.map(({ id, at, documents, size }) => ({
+    value: id,
+    description: `data of ${at}, ${counted(documents, 'document')}, ${bytesText(size)}`,
   }));
 };
 
@@ -52,6 +71,7 @@ export function argumentNames(command: Command, argument: string): Names | undef
 
 /** What could stand for the value of this flag. */
 export function optionNames(option: string): Names | undefined {
+  if (option === 'backup') return backups;
   return option === 'policy' ? policies : undefined;
 }
 
@@ -64,8 +84,11 @@ export async function runningNames(
   if (!names) return [];
   const valueOf = (...flags: string[]) => {
     const at = words.findIndex((word) => flags.includes(word));
-    return at < 0 ? undefined : words[at + 1];
+    if (at >= 0) return words[at + 1] === '=' ? words[at + 2] : words[at + 1];
+    const inline = words.find((word) => flags.some((flag) => word.startsWith(`${flag}=`)));
+    return inline?.slice(inline.indexOf('=') + 1);
   };
+  const typed = { namespace: valueOf('-n', '--namespace'), policy: valueOf('-p', '--policy') };
   const address = valueOf('--address');
   const started = session.now();
   let timer: NodeJS.Timeout | undefined;
@@ -78,7 +101,7 @@ export async function runningNames(
       timer = setTimeout(() => resolve([]), Math.max(0, NAMES_WITHIN_MS - (session.now() - started)));
     });
     try {
-      return await Promise.race([names(client, valueOf('-n', '--namespace')).catch(() => []), late]);
+      return await Promise.race([names(client, typed).catch(() => []), late]);
     } finally {
       await client.close();
     }

@@ -1,7 +1,7 @@
 /** Every command that can be given to backups, restores and drills: schedules of policies, runs, decisions. */
 import { BACKUP_WORKFLOW, backupRunId, drillId, restoreId } from '../domain/backup/names.ts';
 import type { RestoreApproval, RestoreInput, RestoreStatus } from '../domain/backup/restore.types.ts';
-import type { BackupInput, BackupStatus, ThrottleCommand } from '../domain/backup/types.ts';
+import type { BackupInput, BackupStatus, BackupSummary, ThrottleCommand } from '../domain/backup/types.ts';
 import type { SlicesStatus } from '../domain/point-in-time/types.ts';
 import type { BackupPolicy } from '../specs/backup.types.ts';
 import type { Api } from './api.ts';
@@ -18,6 +18,7 @@ import {
 } from './backup/policies.ts';
 import { followRun, type RunFollow, type RunView, viewRun } from './backup/run-view.ts';
 import {
+  backupsTaken,
   cancelRun,
   type ListedRun,
   type RunRef,
@@ -177,6 +178,11 @@ export class BackupClient {
   }
 
   /** Those of these kinds that run now, of all policies, the newest first. */
+  /** Backups that the last runs of a policy have taken; what is there now, `slipway backup list` says. */
+  taken(policy: string, limit: number): Promise<BackupSummary[]> {
+    return backupsTaken(this.#api, policy, limit);
+  }
+
   underWay(kinds: readonly ('backup' | 'restore' | 'drill')[], limit = 100): Promise<ListedRun[]> {
     return runsUnderWay(this.#api, kinds, limit);
   }

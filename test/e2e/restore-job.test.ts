@@ -90,6 +90,9 @@ describe.skipIf(!canRunRealNode())('a restore from a claim', () => {
     expect(JSON.stringify(status)).toContain('"restored"');
     expect(await hashes(lab.mongo, from('copy'))).toEqual(await hashes(lab.mongo, lab.database));
 
+    const offered = await lab.command('complete', '--', 'restore', '--policy', 'shop', '--backup', '');
+    expect(offered.stdout).toContain(`${backup.id}\tdata of `);
+
     expect(await lab.readers()).toEqual([]);
     expect(await lab.files()).toEqual([`${backup.id}.gz`, `${backup.id}.manifest.json`]);
     const history = await lab.history({ id: status.id, run: null });

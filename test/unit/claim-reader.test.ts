@@ -112,7 +112,19 @@ describe('a reader', () => {
     const waits = (since: number) => podSight(pod('Pending', { ageMs: since }), NOW, 180_000);
     expect(waits(1_000)).toMatchObject({ state: 'starting' });
     expect(waits(200_000)).toMatchObject({ state: 'failed', reason: expect.stringContaining('3 minutes') });
-    expect(podSight(pod('Failed'), NOW, 180_000)).toMatchObject({ state: 'failed' });
+    const sight = (status: object) => podSight(pod('Failed', { status }), NOW, 180_000);
+    expect(sight({ phase: 'Failed', reason: 'Evicted', message: 'node is low on memory' })).toEqual({
+      state: 'taken',
+      reason: `pod ${name} was taken away: Evicted: node is low on memory`,
+    });
+    const terminated = { exitCode: 1, reason: 'Error', message: 'bash: cd: /backup: Permission denied' };
+    const ended = { phase: 'Failed', containerStatuses: [{ name: 'backup', state: { terminated } }] };
+    expect(sight(ended)).toMatchObject({
+      state: 'failed',
+      reason: expect.stringContaining('Permission denied'),
+    });
+    const conditions = [{ type: 'DisruptionTarget', status: 'True' }];
+    expect(sight({ ...ended, conditions })).toMatchObject({ state: 'taken' });
     const containerStatuses = [{ name: 'backup', state: { running: {} } }];
     const running = pod('Running', { status: { phase: 'Running', containerStatuses } });
     expect(podSight(running, NOW, 180_000)).toEqual({ state: 'running' });

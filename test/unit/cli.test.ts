@@ -95,6 +95,8 @@ describe('completion', () => {
     const asked: string[][] = [];
     const backups = {
       policies: () => Promise.resolve([{ name: 'shop', paused: false, next: '2026-11-25T01:00:00Z' }]),
+      taken: (policy: string) =>
+        Promise.resolve([{ id: `dump-of-${policy}`, at: 'today', documents: 2, size: 3_000 }]),
       underWay: (kinds: string[]) => {
         asked.push(kinds);
         return Promise.resolve([{ id: 'restore.shop-1', phase: 'awaiting-approval', startedAt: 'today' }]);
@@ -104,6 +106,12 @@ describe('completion', () => {
     expect(await values(['backup', 'pause', ''], { client })).toContain('shop');
     expect(await values(['restore', '--policy', 's'], { client })).toContain('shop');
     expect(await values(['backup', 'list', '--policy=s'], { client })).toContain('--policy=shop');
+    for (const policy of [['--policy', 'shop'], ['--policy=shop'], ['--policy', '=', 'shop']])
+      expect(await values(['restore', ...policy, '--backup', 'd'], { client })).toContain('dump-of-shop');
+    expect(await values(['backup', 'drill', '--policy', 'shop', '--backup', ''], { client })).toContain(
+      'dump-of-shop',
+    );
+    expect(await values(['restore', '--backup', ''], { client })).toEqual([':4', '']);
     expect(await values(['restore', 'approve', ''], { client })).toContain('restore.shop-1');
     expect(await values(['backup', 'cancel', 'restore.'], { client })).toContain('restore.shop-1');
     expect(await values(['backup', 'pause', 'shop', ''], { client })).toEqual([':4', '']);

@@ -2,6 +2,7 @@
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/common';
 import { BACKUP_WORKFLOW } from '../../domain/backup/names.ts';
+import type { BackupStatus, BackupSummary } from '../../domain/backup/types.ts';
 import { TASK_QUEUE } from '../../domain/names.ts';
 import { type Api, SERVER_MS, UPDATE_MS } from '../api.ts';
 import { attribute, quoted } from '../attributes.ts';
@@ -118,6 +119,20 @@ export async function runsOfPolicy(api: Api, policy: string, limit: number): Pro
   const { backup, restore, drill } = BACKUP_WORKFLOW;
   const query = `SlipwayPolicy = ${quoted(policy)} AND WorkflowType IN ('${backup}', '${restore}', '${drill}')`;
   return await listed(api, query, limit);
+}
+
+/** Backups that the last runs of a policy ended with, the newest first. Retention may have deleted some since. */
+export async function backupsTaken(api: Api, policy: string, limit: number): Promise<BackupSummary[]> {
+  const query = `SlipwayPolicy = ${quoted(policy)} AND WorkflowType = '${BACKUP_WORKFLOW.backup}' AND ExecutionStatus = 'Completed'`;
+  const runs = await listed(api, query, limit);
+  const results = await api.call(SERVER_MS, () =>
+    Promise.all(
+      runs.map(({ id }) =>
+        (api.client.workflow.getHandle(id).result() as Promise<BackupStatus>).catch(() => null),
+      ),
+    ),
+  );
+  return results.flatMap((status) => status?.result ?? []);
 }
 
 async function listed(api: Api, query: string, limit: number): Promise<ListedRun[]> {

@@ -76,22 +76,32 @@ export function sightOf(
   );
 }
 
-/** The same of a pod that no Job makes: it runs, it has not started yet, or why it never will. */
+/**
+ * The same of a pod that no Job makes: it runs, it has not started yet, why it never will, or what has taken it away (a
+ * node that was drained, say: another may have better luck).
+ */
 export function podSight(
   pod: Pod,
   now: number,
   placedWithinMs: number,
-): { state: 'running' } | { state: 'starting'; note: string } | { state: 'failed'; reason: string } {
+):
+  | { state: 'running' }
+  | { state: 'starting'; note: string }
+  | { state: 'failed'; reason: string }
+  | { state: 'taken'; reason: string } {
   const late = waiting(pod, now, placedWithinMs);
   if (late?.state === 'failed') return { state: 'failed', reason: late.reason };
-  const ended = endOf(pod);
-  if (ended) return { state: 'failed', reason: `pod ${pod.metadata.name} has ended: ${endText(ended)}` };
   const { phase, reason, message } = pod.status ?? {};
-  if (phase === 'Failed' || phase === 'Succeeded')
+  const ended = endOf(pod);
+  const disrupted = pod.status?.conditions?.some(
+    ({ type, status }) => type === 'DisruptionTarget' && status === 'True',
+  );
+  if (disrupted || (!ended && (phase === 'Failed' || phase === 'Succeeded')))
     return {
-      state: 'failed',
-      reason: `pod ${pod.metadata.name} has ended: ${reason ?? phase}: ${message ?? ''}`,
+      state: 'taken',
+      reason: `pod ${pod.metadata.name} was taken away: ${[reason ?? phase, message].filter(Boolean).join(': ')}`,
     };
+  if (ended) return { state: 'failed', reason: `pod ${pod.metadata.name} has ended: ${endText(ended)}` };
   return isRunning(pod) ? { state: 'running' } : { state: 'starting', note: noteOf(pod) };
 }
 
