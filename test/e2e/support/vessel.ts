@@ -107,10 +107,14 @@ export class Vessel {
   }
 
   /** Address of the Service that a client in the cluster uses. */
+  /** Address of its Service, once it answers: pods are ready a moment before kube-proxy leads to them. */
   async url(): Promise<string> {
     const path = `api/v1/namespaces/${this.namespace}/services/${NAME}`;
     const { spec } = await this.#yard.kube<{ spec: { clusterIP: string } }>('GET', path);
-    return `http://${spec.clusterIP}:8080`;
+    const url = `http://${spec.clusterIP}:8080`;
+    const answers = async () => (await fetch(`${url}/health`).catch(() => null))?.ok === true;
+    if (!(await eventually(answers, WITHIN))) throw new Error(`the Service of ${NAME} does not answer`);
+    return url;
   }
 
   spec(tag: string, steps: Step[], more: Partial<ReleaseBody> = {}): Release {
