@@ -33,7 +33,7 @@ export interface Yard {
 }
 
 /**
- * Lowest number of serving pods and highest number of pods that were seen while looking. Serving are the Ready pods: while
+ * Lowest number of serving pods and highest number of pods that were wanted at once while looking. Serving are the Ready pods: while
  * the canary is held, `availableReplicas` leaves ready canary pods out on purpose.
  */
 export interface Extremes {
@@ -213,9 +213,9 @@ export class Vessel {
     let stopped = false;
     const looking = (async () => {
       while (!stopped) {
-        const { status } = await this.read();
+        const [{ status }, asked] = await Promise.all([this.read(), this.#askedPods()]);
         extremes.serving = Math.min(extremes.serving, status?.readyReplicas ?? 0);
-        extremes.pods = Math.max(extremes.pods, status?.replicas ?? 0);
+        extremes.pods = Math.max(extremes.pods, asked);
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     })();
@@ -227,6 +227,16 @@ export class Vessel {
         return extremes;
       },
     };
+  }
+
+  /**
+   * Pods that all ReplicaSets are to have, at one moment. That is what Kubernetes holds to the surge: a pod that a slow
+   * ReplicaSet controller has yet to delete is still in the Deployment's `status.replicas`.
+   */
+  async #askedPods(): Promise<number> {
+    const path = `apis/apps/v1/namespaces/${this.namespace}/replicasets`;
+    const { items } = await this.#yard.kube<{ items: { spec: { replicas: number } }[] }>('GET', path);
+    return items.reduce((sum, { spec }) => sum + spec.replicas, 0);
   }
 
   /** As it was built, and no release of it is under way. */
