@@ -171,7 +171,9 @@ describe.skipIf(!canRunRealNode())('a restore from a claim', () => {
     await file.write(Buffer.from([1, 2, 3]), 0, 3, torn.size - 5_000);
     await file.close();
     const flipped = await end(await start('torn', lab.policy('torn')));
-    expect(flipped.status?.reason).toMatch(/damaged: .*(its SHA-256 is not|have the CRC|Z_|invalid|incorrect|checksum)/);
+    expect(flipped.status?.reason).toMatch(
+      /damaged: .*(its SHA-256 is not|have the CRC|Z_|invalid|incorrect|checksum)/,
+    );
     await truncate(join(lab.folder, torn.archive), torn.size - 1);
     const cut = await end(await start('torn', lab.policy('torn')));
     expect(cut.status?.reason).toContain('no verified backup of policy torn');
