@@ -2,7 +2,7 @@
 import { drillRecords } from '../../backups/notes.ts';
 import { reachOf } from '../../backups/slices.ts';
 import { consistencyText, dataTime, madeBefore, unreadable } from '../../backups/verified.ts';
-import { bytesText, counted, durationText } from '../../domain/amounts.ts';
+import { bytesText, counted } from '../../domain/amounts.ts';
 import { momentLabel } from '../../domain/point-in-time/moment.ts';
 import { type CatalogEntry, listBackups, readManifest, verifyBackup } from '../../mongodb/backup/catalog.ts';
 import type { BackupPolicy } from '../../specs/backup.types.ts';
@@ -11,6 +11,7 @@ import type { Storage } from '../../storage/storage.ts';
 import { EXIT } from '../exit.ts';
 import { badInput, Failure } from '../failure.ts';
 import { type Format, printData } from '../output.ts';
+import { drillCell, drillRows } from '../render/drill.ts';
 import { stamp, table } from '../render/text.ts';
 import type { Session } from '../session.ts';
 import { type Claim, listClaim, showClaim, verifyClaim } from './claim.ts';
@@ -48,7 +49,7 @@ export async function list(session: Session, flags: CatalogFlags): Promise<void>
       at === null ? '-' : stamp(at),
       String(documents ?? '-'),
       size === null ? '-' : bytesText(size),
-      drill === null ? '-' : drill.passed ? `passed in ${durationText(drill.restoreMs)}` : 'failed',
+      drillCell(drill),
       ...(wide ? [archive ?? '-', consistency ?? '-', keyId ?? '-'] : []),
     ]);
     for (const line of table([header, ...cells])) session.out(line);
@@ -120,9 +121,7 @@ export async function show(session: Session, wanted: string, flags: CatalogFlags
       ['Consistency', consistencyText(manifest)],
       ['Verified', stamp(manifest.verifiedAt)],
       ['Holds', `${manifest.documents} documents, ${bytesText(manifest.bytes)}`],
-      ...(drill
-        ? [['Drill', drill.passed ? `passed in ${durationText(drill.restoreMs)}` : `failed: ${drill.reason}`]]
-        : []),
+      ...drillRows(drill),
       ...reachRow(id, await reachOf(storage, manifest.policy)),
       ...warnings.map((text) => ['Warning', text]),
     ];

@@ -17,6 +17,7 @@ import type { JobBackup } from '../../specs/job-manifest.ts';
 import { EXIT } from '../exit.ts';
 import { Failure } from '../failure.ts';
 import { type Format, printData } from '../output.ts';
+import { drillCell, drillRows } from '../render/drill.ts';
 import { stamp, table } from '../render/text.ts';
 import type { Session } from '../session.ts';
 
@@ -72,7 +73,7 @@ export async function listClaim(session: Session, claim: Claim, flags: OutputFla
     at === null ? '-' : stamp(at),
     String(documents ?? '-'),
     size === null ? '-' : bytesText(size),
-    drill === null ? '-' : drill.passed ? `passed in ${durationText(drill.restoreMs)}` : 'failed',
+    drillCell(drill),
   ]);
   for (const line of table([header, ...cells])) session.out(line);
   for (const { id, reason } of rows) if (reason !== null) session.err(`${id}: ${reason}`);
@@ -113,9 +114,7 @@ export async function showClaim(
     ['Verified', `${stamp(verifiedAt)}: read back with the same SHA-256, and to its end by mongorestore`],
     ['Holds', `${documents} documents of ${namespaces} namespaces, ${bytesText(bytes)}`],
     ['Took', `${durationText(dumpMs)}, proof ${durationText(proveMs)}`],
-    ...(drill
-      ? [['Drill', drill.passed ? `passed in ${durationText(drill.restoreMs)}` : `failed: ${drill.reason}`]]
-      : []),
+    ...drillRows(drill),
   ];
   for (const line of table(rows)) session.out(line);
 }

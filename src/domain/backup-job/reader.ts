@@ -4,7 +4,7 @@
  */
 import type { BackupPolicy } from '../../specs/backup.types.ts';
 import type { KubeObject, Pod } from '../workload/objects.types.ts';
-import { POLICY_LABEL, RUN_ANNOTATION, slipwayLabels } from './job.ts';
+import { type JobManifest, POLICY_LABEL, RUN_ANNOTATION, slipwayLabels } from './job.ts';
 import { jobOf, labelsOf, podTemplate, quote } from './pod.ts';
 
 /** A Role can allow exec into pods of known names and no others; so many restores read in a namespace at a time. */
@@ -32,12 +32,7 @@ interface Reader {
 interface PodManifest {
   apiVersion: 'v1';
   kind: 'Pod';
-  metadata: {
-    name: string;
-    namespace: string;
-    labels: Record<string, string>;
-    annotations: Record<string, string>;
-  };
+  metadata: JobManifest['metadata'];
   spec: Record<string, unknown>;
 }
 
